@@ -1,0 +1,1 @@
+"""The command line: parsing, presets, layered configuration, errors in one sentence."""

@@ -1,0 +1,117 @@
+"""The arguments of ``fairseq2 mt <command>``: fairseq2's own recipe options and ``--preset``."""
+
+from __future__ import annotations
+
+from argparse import OPTIONAL, ZERO_OR_MORE, Action, ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from fairseq2_jest.cli.commands import Command
+from fairseq2_jest.cli.usage import UsageError
+
+
+class _Parser(ArgumentParser):
+    """Says one sentence where argparse would print its usage, too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help).")
+
+
+class _AppendOverrides(Action):
+    """Collects the items of each ``--config``, checked for their form only."""
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        items = [str(v).strip() for v in values] if isinstance(values, (list, tuple)) else []
+
+        for item in items:
+            if "=" not in item and not item.startswith("del:"):
+                raise UsageError(
+                    f"--config takes NAME=VALUE pairs, and {item} is none; "
+                    "an output directory goes before --config."
+                )
+
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), items])
+
+
+def command_parser(command: Command) -> ArgumentParser:
+    """The parser of a command that runs a recipe."""
+    parser = _Parser(
+        prog=f"fairseq2 mt {command.name}",
+        description=f"{command.help[0].upper()}{command.help[1:]}.",
+        epilog="Order: defaults of the recipe < preset < --config-file < --config.",
+        allow_abbrev=False,
+    )
+
+    parser.add_argument(
+        "output_dir",
+        metavar="OUT",
+        type=Path,
+        nargs=OPTIONAL,
+        help="directory of the run; runs/PRESET if left out (fairseq2 adds a folder named by "
+        "a hash of the config, unless common.no_sweep_dir is set)",
+    )
+
+    _add_config_options(parser, command.name)
+
+    parser.add_argument(
+        "--dump-config", action="store_true", help="print the final config as YAML and end"
+    )
+    parser.add_argument("--no-rich", action="store_true", help="plain text logging")
+    parser.add_argument(
+        "--no-exit-on-error", action="store_true", help="let unhandled errors through"
+    )
+    parser.add_argument(
+        "--checkpoint-dir",
+        metavar="DIR",
+        type=Path,
+        help="where checkpoints go, if not to OUT/checkpoints",
+    )
+
+    return parser
+
+
+def check_parser(commands: Sequence[Command]) -> ArgumentParser:
+    """The parser of ``fairseq2 mt check``."""
+    names = [c.name for c in commands]
+
+    parser = _Parser(
+        prog="fairseq2 mt check",
+        description="Validate the config of a command and its corpora without starting a run.",
+        allow_abbrev=False,
+    )
+
+    parser.add_argument(
+        "command",
+        nargs=OPTIONAL,
+        choices=names,
+        default=names[0],
+        help=f"the command whose config it is ({names[0]} if left out)",
+    )
+
+    _add_config_options(parser, "COMMAND")
+
+    return parser
+
+
+def _add_config_options(parser: ArgumentParser, command: str) -> None:
+    parser.add_argument(
+        "--preset", metavar="NAME", help=f"defaults for {command}; see fairseq2 mt presets"
+    )
+    parser.add_argument(
+        "--config-file", metavar="FILE", type=Path, help="YAML file that overrides the preset"
+    )
+    parser.add_argument(
+        "--config",
+        dest="config_overrides",
+        metavar="NAME=VALUE",
+        nargs=ZERO_OR_MORE,
+        action=_AppendOverrides,
+        help="single overrides, e.g. regime.num_steps=1000; goes last",
+    )

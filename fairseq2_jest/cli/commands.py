@@ -1,0 +1,44 @@
+"""The commands of ``fairseq2 mt``. A new command is one line in :data:`COMMANDS`.
+
+Nothing here imports fairseq2 or torch, so that help is immediate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command that runs a fairseq2 recipe."""
+
+    name: str
+    """What is typed after ``fairseq2 mt``; also the folder of its presets."""
+
+    help: str
+    """One line for the list of commands."""
+
+    recipe: str
+    """Where the recipe class is, as ``module:Class``; it is constructed without arguments."""
+
+    check: str
+    """What ``mt check`` calls, as ``module:function``; takes the config, returns lines."""
+
+
+COMMANDS: Final[tuple[Command, ...]] = (
+    Command(
+        name="finetune",
+        help="fine-tune a translation model; the batch selector decides what each step trains on",
+        recipe="fairseq2_jest.recipes.finetune.recipe:FinetuneRecipe",
+        check="fairseq2_jest.recipes.finetune.check:check",
+    ),
+)
+
+
+def load_object(path: str) -> Any:
+    """Import what ``module:name`` names."""
+    module, name = path.split(":")
+
+    return getattr(import_module(module), name)

@@ -1,0 +1,176 @@
+"""The final config of a command: class defaults < preset < config file < overrides."""
+
+from __future__ import annotations
+
+from argparse import ArgumentError, ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq2.composition import _register_library
+from fairseq2.datasets import DatasetFamily
+from fairseq2.recipe.base import Recipe
+from fairseq2.recipe.internal.config import (
+    _is_train_config,
+    _RecipeConfigHolder,
+    _RecipeConfigStructurer,
+    _StandardRecipeConfigStructurer,
+)
+from fairseq2.recipe.run import _swap_default_resolver
+from fairseq2.runtime.dependency import DependencyContainer, DependencyResolver
+from fairseq2.utils.argparse import ConfigAction
+from fairseq2.utils.config import ConfigMerger, ConfigProcessor
+from fairseq2.utils.structured import StructureError, ValueConverter
+from fairseq2.utils.validation import ObjectValidator, ValidationError
+from fairseq2.utils.yaml import YamlLoader
+
+from fairseq2_jest.cli.config_check import ConfigChecker, innermost
+from fairseq2_jest.cli.layers import lay_over, read_layer
+from fairseq2_jest.cli.names import check_asset_names
+from fairseq2_jest.cli.usage import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigSources:
+    """Where a config comes from, besides the defaults of its class."""
+
+    preset: Path | None = None
+    """The YAML file of the preset."""
+
+    file: Path | None = None
+    """The user's YAML file."""
+
+    overrides: Sequence[Sequence[str]] = ()
+    """The ``NAME=VALUE`` items of each ``--config``, in order."""
+
+
+@contextmanager
+def load_config(
+    recipe: Recipe, sources: ConfigSources
+) -> Iterator[tuple[object, DependencyResolver]]:
+    """Build and check the config of ``recipe``.
+
+    Yields the config, of type ``recipe.config_kls``, and a resolver of fairseq2's library and the
+    recipe's registrations, which is fairseq2's default one inside the context.
+
+    :raises UsageError: If any layer has a fault; the message names its field and its source.
+    """
+    from fairseq2.recipe.composition import _register_inference_recipe, _register_train_recipe
+
+    container = DependencyContainer()
+
+    with _swap_default_resolver(container):
+        _register_library(container, no_progress=True)
+
+        if _is_train_config(recipe.config_kls):
+            _register_train_recipe(container, recipe)
+        else:
+            _register_inference_recipe(container, recipe)
+
+        container.register_type(_RecipeConfigStructurer, _StandardRecipeConfigStructurer)
+
+        loaded: list[object] = []
+
+        # Asset sources named in the config are found through the holder.
+        container.register(_RecipeConfigHolder, lambda resolver: _RecipeConfigHolder(loaded[0]))
+
+        _check_extension(container)
+
+        config = _load(container, recipe.config_kls, sources)
+
+        loaded.append(config)
+
+        check_asset_names(config, container)
+
+        yield config, container
+
+
+def _check_extension(resolver: DependencyResolver) -> None:
+    if "parallel_text" not in resolver.iter_keys(DatasetFamily):
+        raise UsageError(
+            "the fairseq2 extension of fairseq2_jest did not load; "
+            "set FAIRSEQ2_EXTENSION_TRACE=1 to see why."
+        )
+
+
+def _load(resolver: DependencyResolver, config_kls: type[Any], sources: ConfigSources) -> object:
+    merger = resolver.resolve(ConfigMerger)
+
+    checker = ConfigChecker(resolver)
+
+    config = resolver.resolve(ValueConverter).unstructure(config_kls())
+
+    for source, layer in _iter_layers(resolver, sources):
+        try:
+            config = lay_over(config, layer, merger)
+
+            checker.check(config, config_kls)
+        except UsageError as ex:
+            raise UsageError(f"{source}: {ex}") from ex
+
+    structurer = resolver.resolve(_RecipeConfigStructurer)
+
+    try:
+        structured = structurer.structure(config_kls, config)
+    except StructureError as ex:
+        raise UsageError(f"The config is not complete: {innermost(ex)}") from ex
+
+    try:
+        resolver.resolve(ObjectValidator).validate(structured)
+    except ValidationError as ex:
+        raise UsageError(str(ex)) from ex
+
+    return structured
+
+
+def _iter_layers(
+    resolver: DependencyResolver, sources: ConfigSources
+) -> Iterator[tuple[str, object]]:
+    yaml_loader, processor = resolver.resolve(YamlLoader), resolver.resolve(ConfigProcessor)
+
+    if sources.preset is not None:
+        layer = read_layer(sources.preset, yaml_loader, processor)
+
+        yield f"preset {sources.preset.stem}", layer
+
+    if sources.file is not None:
+        yield str(sources.file), read_layer(sources.file, yaml_loader, processor)
+
+    for items in sources.overrides:
+        yield "--config", _parse_overrides(items)
+
+
+def _parse_overrides(items: Sequence[str]) -> object:
+    action = ConfigAction(["--config"], dest="overrides")
+
+    namespace = Namespace()
+
+    try:
+        action(ArgumentParser(), namespace, list(items))
+    except ArgumentError as ex:
+        raise UsageError(f"{ex}.") from ex
+
+    layer: object = namespace.overrides[0]
+
+    return layer
+
+
+def with_defaults(config: Any) -> type[Any]:
+    """Return a subclass of the dataclass of ``config`` whose defaults are its values.
+
+    Handed to fairseq2 as the class of a recipe's config, it makes an already loaded config what
+    fairseq2 begins with.
+    """
+    kls = type(config)
+
+    if not is_dataclass(kls):
+        raise TypeError(f"`config` must be a dataclass, but is of type `{kls}` instead.")
+
+    def init(self: Any, **values: Any) -> None:
+        given = {f.name: getattr(config, f.name) for f in fields(kls) if f.init}
+
+        kls.__init__(self, **(given | values))
+
+    return type(kls.__name__, (kls,), {"__init__": init, "__module__": kls.__module__})

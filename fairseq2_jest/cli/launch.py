@@ -1,0 +1,122 @@
+"""Handing a command over to fairseq2, with its config made and checked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from fairseq2.logging import log
+from fairseq2.recipe.base import Recipe, RecipeContext
+from fairseq2.recipe.cli import main as run_main
+from fairseq2.runtime.dependency import DependencyContainer
+from fairseq2.task import Task
+from torch.nn import Module
+from typing_extensions import override
+
+from fairseq2_jest.cli.commands import Command, load_object
+from fairseq2_jest.cli.config import ConfigSources, load_config, with_defaults
+from fairseq2_jest.cli.errors import own_errors
+from fairseq2_jest.cli.presets import Preset
+from fairseq2_jest.cli.redact import redact_environment
+from fairseq2_jest.cli.usage import UsageError
+
+
+def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
+    """Run ``command`` through fairseq2's own program.
+
+    :raises UsageError: If the config has a fault.
+    """
+    recipe = load_object(command.recipe)()
+
+    with load_config(recipe, _sources(preset, options)) as (config, _):
+        pass
+
+    output_dir = options.output_dir
+
+    if output_dir is None:
+        output_dir = Path("runs", preset.name if preset is not None else command.name)
+
+        if not options.dump_config and os.environ.get("RANK", "0") == "0":
+            print(f"Output goes to {output_dir}; give OUT to choose another.", file=sys.stderr)
+
+    argv = [f"fairseq2 mt {command.name}", str(output_dir)]
+
+    argv += [
+        f"--{name.replace('_', '-')}"
+        for name in ("dump_config", "no_rich", "no_exit_on_error")
+        if getattr(options, name)
+    ]
+
+    if options.checkpoint_dir is not None:
+        argv += ["--checkpoint-dir", str(options.checkpoint_dir)]
+
+    redact_environment()
+
+    # fairseq2 reads its arguments from here only.
+    sys.argv = argv
+
+    run_main(_Launched(recipe, with_defaults(config)))
+
+
+def check(command: Command, preset: Preset | None, options: Namespace) -> None:
+    """Load the config of ``command``, let the command check it, and print what it says.
+
+    :raises UsageError: If the config or what it names has a fault.
+    """
+    recipe = load_object(command.recipe)()
+
+    with load_config(recipe, _sources(preset, options)) as (config, _):
+        try:
+            lines: list[str] = list(load_object(command.check)(config))
+        except own_errors() as ex:
+            raise UsageError(str(ex)) from ex
+
+    print("\n".join(lines))
+
+
+def _sources(preset: Preset | None, options: Namespace) -> ConfigSources:
+    return ConfigSources(
+        preset=None if preset is None else preset.file,
+        file=options.config_file,
+        overrides=options.config_overrides or (),
+    )
+
+
+class _Launched(Recipe):
+    """A recipe with other defaults, which says where its run is."""
+
+    def __init__(self, inner: Recipe, config_kls: type[Any]) -> None:
+        self._inner = inner
+        self._config_kls = config_kls
+
+    @override
+    def register(self, container: DependencyContainer) -> None:
+        self._inner.register(container)
+
+    @override
+    def create_task(self, context: RecipeContext) -> Task:
+        log.info("Run directory: {}", context.output_dir)
+
+        return self._inner.create_task(context)
+
+    @override
+    def setup_model(self, context: RecipeContext, model: Module, newly_initialized: bool) -> Module:
+        return self._inner.setup_model(context, model, newly_initialized)
+
+    @override
+    def setup_reference_model(
+        self, context: RecipeContext, model: Module, section_name: str
+    ) -> Module:
+        return self._inner.setup_reference_model(context, model, section_name)
+
+    @property
+    @override
+    def config_kls(self) -> type[object]:
+        return self._config_kls
+
+    @override
+    def has_static_autograd_graph(self, context: RecipeContext) -> bool:
+        return self._inner.has_static_autograd_graph(context)

@@ -1,0 +1,134 @@
+"""The learner's view of a sentence: the encoder of the model that is being trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+import torch
+from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.device import Device
+from fairseq2.models.transformer import TransformerModel
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.functional import normalize
+
+from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.embedding.tokens import (
+    SequenceFormats,
+    TokenizedPairs,
+    batches_by_length,
+    layout_of,
+    pad,
+)
+
+
+class LearnerEncoder:
+    """Embeds texts with the encoder of a model in training.
+
+    Both sides go through the *encoder*, the target side with its own language's token in source
+    mode. An embedding is the masked mean of the encoder's output over the tokens of the text
+    (special tokens left out), L2-normalised in fp32. (arXiv 2511.04406 does not publish its pooling;
+    this is our reading.) Dropout is off, no gradient is kept, and every module's mode is restored.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        tokenizer: Tokenizer,
+        *,
+        device: Device,
+        max_num_tokens: int,
+        autocast_dtype: torch.dtype | None = None,
+    ) -> None:
+        """
+        :param model: The bare model, not its data parallel wrapper.
+        :param max_num_tokens: The most tokens in a forward pass, padding included.
+        :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
+
+        :raises EmbeddingError: The model has no encoder, or the tokenizer no padding token.
+        """
+        if not isinstance(model, TransformerModel):
+            raise EmbeddingError(
+                f"The learner's view needs an encoder-decoder model, but the model is a "
+                f"{type(model).__name__}; set batch_selector.config.learner_weight to 0, or choose "
+                f"another model."
+            )
+
+        pad_idx = tokenizer.vocab_info.pad_idx
+        if pad_idx is None:
+            raise EmbeddingError("The tokenizer has no padding token, which batches need.")
+
+        self._model = model
+        self._formats = SequenceFormats(tokenizer)
+        self._pad_idx = pad_idx
+        self._device = device
+        self._max_num_tokens = max_num_tokens
+        self._autocast_dtype = autocast_dtype
+
+    @property
+    def dim(self) -> int:
+        """The dimension of an embedding."""
+        return self._model.model_dim
+
+    def encode_source(self, pairs: TokenizedPairs) -> Tensor:
+        """Embeds the source side. *Shape of the result:* ``(N, d)``, fp32, on the device."""
+        return self._encode(pairs.source, pairs.source_langs)
+
+    def encode_target(self, pairs: TokenizedPairs) -> Tensor:
+        """Embeds the target side. *Shape of the result:* ``(N, d)``, fp32, on the device."""
+        return self._encode(pairs.target, pairs.target_langs)
+
+    @torch.no_grad()
+    def _encode(self, bodies: Sequence[Tensor], langs: Sequence[str]) -> Tensor:
+        formats = [self._formats.get(lang, "source") for lang in langs]
+
+        sequences = [form(body) for form, body in zip(formats, bodies, strict=True)]
+
+        embeddings = torch.empty((len(sequences), self.dim), device=self._device)
+
+        with _evaluating(self._model), self._autocast():
+            lengths = [len(sequence) for sequence in sequences]
+
+            for batch in batches_by_length(lengths, self._max_num_tokens):
+                seqs, seq_lens = pad([sequences[i] for i in batch], self._pad_idx)
+
+                mask = torch.zeros(seqs.shape, dtype=torch.float32)
+
+                for row, (index, seq_len) in enumerate(zip(batch, seq_lens, strict=True)):
+                    begin = len(formats[index].prefix)
+
+                    mask[row, begin : seq_len - len(formats[index].suffix)] = 1.0
+
+                embeddings[batch] = self._pool(seqs.to(self._device), seq_lens, mask)
+
+        return normalize(embeddings, dim=1)
+
+    def _pool(self, seqs: Tensor, seq_lens: Sequence[int], mask: Tensor) -> Tensor:
+        hidden, layout = self._model.encoder_frontend(seqs, layout_of(seqs, seq_lens))
+
+        output = self._model.encoder(hidden, layout)
+
+        mask = mask.to(self._device).unsqueeze(2)
+
+        return (output.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+
+    def _autocast(self) -> torch.autocast | nullcontext[None]:
+        if self._autocast_dtype is None or self._autocast_dtype == torch.float32:
+            return nullcontext()
+
+        return torch.autocast(device_type=self._device.type, dtype=self._autocast_dtype)
+
+
+@contextmanager
+def _evaluating(model: Module) -> Iterator[None]:
+    """Puts a model in eval mode; afterwards each module has the mode it had before."""
+    training = [module for module in model.modules() if module.training]
+
+    model.eval()
+
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

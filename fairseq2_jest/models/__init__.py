@@ -1,0 +1,1 @@
+"""Models and tokenizers that fairseq2 does not bring along."""

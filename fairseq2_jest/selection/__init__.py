@@ -1,0 +1,1 @@
+"""Which pairs of a super-batch a training step learns from."""

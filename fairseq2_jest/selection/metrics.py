@@ -1,0 +1,89 @@
+"""What is published about a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from fairseq2_jest.selection.learnability import EmbeddedPairs
+from fairseq2_jest.selection.selector import Selection, SuperBatch
+
+GOOD_LABELS: Final = frozenset({"clean", "known", "duplicate"})
+"""The labels of a labelled corpus that do not stand for noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionStats:
+    """Figures of one step, the same on every rank."""
+
+    num_seen: int
+    """The number of candidates read, those too long included."""
+
+    num_too_long: int
+    """The number of candidates left out for their length."""
+
+    num_selected: int
+    """The number of pairs to train on."""
+
+    seconds: float
+    """The wall-clock time of embedding and selecting."""
+
+    learner_tokens: int
+    """The tokens that the learner's encoder embedded."""
+
+    means: dict[str, float]
+    """Averages by metric name; only those that apply."""
+
+
+def describe_selection(
+    super_batch: SuperBatch, selection: Selection, labels: Sequence[str | None]
+) -> dict[str, float]:
+    """Temperature, support, scores of chosen and not chosen, redundancy and noise of a choice.
+
+    :param labels: The labels of the candidates, ``None`` where the corpus has none.
+    """
+    means: dict[str, float] = {}
+
+    if selection.temperature is not None:
+        means["selection_temperature"] = selection.temperature
+    if selection.support is not None:
+        means["selection_support"] = selection.support
+
+    chosen = torch.zeros(super_batch.num_rows, dtype=torch.bool)
+    chosen[selection.indices.cpu()] = True
+
+    views = {"learner": super_batch.learner, "reference": super_batch.reference}
+    for name, view in views.items():
+        if view is not None:
+            scores = view.scores().cpu()
+
+            means[f"{name}_score_selected"] = float(scores[chosen].mean())
+
+            if not bool(chosen.all()):
+                means[f"{name}_score_passed_over"] = float(scores[~chosen].mean())
+
+    view = super_batch.reference or super_batch.learner
+    if view is not None and len(selection.indices) > 1:
+        means["redundancy"] = redundancy(view, selection.indices)
+
+    noise = [label not in GOOD_LABELS for label in labels if label is not None]
+    if len(noise) == len(labels):
+        is_noise = torch.tensor(noise)
+
+        means["noise_share_selected"] = float(is_noise[chosen].float().mean())
+        means["noise_share_seen"] = float(is_noise.float().mean())
+
+    return means
+
+
+def redundancy(view: EmbeddedPairs, indices: Tensor) -> float:
+    """The mean cosine of the source sides of two different chosen pairs, in O(n d)."""
+    vectors = view.source[indices]
+
+    num = len(vectors)
+
+    return float((vectors.sum(dim=0).square().sum() - vectors.square().sum()) / (num * (num - 1)))

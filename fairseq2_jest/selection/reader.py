@@ -1,0 +1,243 @@
+"""The data reader that trains on what a batch selector chooses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from fairseq2.datasets import DataReader, Seq2SeqBatch
+from fairseq2.gang import Gang, Gangs
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import Self
+
+from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.embedding.cached import CachedReference
+from fairseq2_jest.embedding.learner import LearnerEncoder
+from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.errors import SelectionError
+from fairseq2_jest.selection.learnability import EmbeddedPairs
+from fairseq2_jest.selection.log import SelectionLog
+from fairseq2_jest.selection.metrics import SelectionStats, describe_selection
+from fairseq2_jest.selection.selector import BatchSelector, SuperBatch
+from fairseq2_jest.selection.tokenizing import SuperBatchReader
+
+
+class SelectingDataReader(DataReader[Seq2SeqBatch]):
+    """Reads a super-batch, embeds it, selects, and hands out the sub-batch as micro-batches.
+
+    Every data parallel rank reads the same super-batch, embeds its slice, gathers the others', and
+    draws the same selection from a generator of its own with the same seed; the ranks check each
+    other's choice by hash and train on their share of it, in equally many micro-batches.
+    """
+
+    def __init__(
+        self,
+        *,
+        corpus: Corpus,
+        super_batches: SuperBatchReader,
+        selector: BatchSelector,
+        learner: LearnerEncoder | None,
+        reference: CachedReference | None,
+        batcher: MicroBatcher,
+        gangs: Gangs,
+        seed: int,
+        log: SelectionLog | None = None,
+    ) -> None:
+        """
+        :param learner: Needed only by a selector that asks for it.
+        :param reference: Likewise.
+        :param log: Where rank 0 writes what was chosen.
+        """
+        self._corpus = corpus
+        self._super_batches = super_batches
+        self._selector = selector
+        self._learner = learner if selector.needs_learner else None
+        self._reference = reference if selector.needs_reference else None
+        self._batcher = batcher
+        self._gangs = gangs
+        self._log = log if gangs.root.rank == 0 else None
+        self._generator = torch.Generator().manual_seed(seed)
+        self._step = 0
+        self._restored = False
+
+        self.last_stats: SelectionStats | None = None
+        """Figures of the last step that was read."""
+
+        self.on_read: Callable[[], None] | None = None
+        """Called as a step begins to be read; a clock of steps starts there."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> list[Seq2SeqBatch]:
+        if self.on_read is not None:
+            self.on_read()
+
+        if self._log is not None and self._step == 0 and not self._restored:
+            self._log.truncate(0)
+
+        tokenized = self._super_batches.read()
+
+        if len(tokenized.rows) == 0:
+            raise SelectionError(
+                "All pairs of a super-batch are longer than dataset.max_seq_len; raise it, or clean "
+                "the corpus."
+            )
+
+        device = self._gangs.device
+
+        if device.type == "cuda":
+            # What is still queued belongs to the training step, not to selecting.
+            torch.cuda.synchronize(device)
+
+        begin = time.perf_counter()
+
+        super_batch = self._embed(tokenized.rows, tokenized.pairs)
+
+        selection = self._selector.select(super_batch, self._generator)
+
+        indices = selection.indices.tolist()
+
+        seconds = time.perf_counter() - begin
+
+        chosen = tokenized.rows[indices]
+
+        self._check_agreement(chosen)
+
+        self._step += 1
+
+        if self._log is not None:
+            self._log.append(self._step, chosen.tolist())
+
+        self.last_stats = SelectionStats(
+            num_seen=len(tokenized.rows) + tokenized.num_too_long,
+            num_too_long=tokenized.num_too_long,
+            num_selected=len(indices),
+            seconds=seconds,
+            learner_tokens=0 if self._learner is None else _num_tokens(tokenized.pairs),
+            means=describe_selection(
+                super_batch, selection, self._corpus.labels(tokenized.rows)
+            ),
+        )
+
+        gang = self._gangs.dp
+
+        return self._batcher.batches(
+            tokenized.pairs.take(indices), rank=gang.rank, num_ranks=gang.size
+        )
+
+    def _embed(self, rows: NDArray[np.int64], pairs: TokenizedPairs) -> SuperBatch:
+        learner = reference = None
+
+        gang = self._gangs.dp
+
+        share = -(-len(rows) // gang.size)
+
+        mine = range(gang.rank * share, min((gang.rank + 1) * share, len(rows)))
+
+        if self._learner is not None:
+            my_pairs = pairs.take(mine)
+
+            learner = EmbeddedPairs(
+                source=_gather(self._learner.encode_source(my_pairs), share, len(rows), gang),
+                target=_gather(self._learner.encode_target(my_pairs), share, len(rows), gang),
+            )
+
+        if self._reference is not None:
+            source, target = self._reference.embed(rows[list(mine)])
+
+            device = self._gangs.device
+
+            reference = EmbeddedPairs(
+                source=_gather(torch.from_numpy(source).to(device), share, len(rows), gang),
+                target=_gather(torch.from_numpy(target).to(device), share, len(rows), gang),
+            )
+
+        return SuperBatch(num_rows=len(rows), learner=learner, reference=reference)
+
+    def _check_agreement(self, chosen: NDArray[np.int64]) -> None:
+        gang = self._gangs.dp
+
+        if gang.size == 1:
+            return
+
+        digest = blake2b(chosen.tobytes(), digest_size=7).digest()
+
+        mine = torch.tensor([int.from_bytes(digest, "little")], device=gang.device)
+
+        digests = [torch.empty_like(mine) for _ in range(gang.size)]
+
+        gang.all_gather_to_list(digests, mine)
+
+        if any(int(other) != int(mine) for other in digests):
+            raise SelectionError(
+                f"The ranks chose different pairs at step {self._step + 1}; their corpora, models or "
+                f"configurations differ."
+            )
+
+    def reset(self) -> None:
+        """Does nothing: the stream of super-batches has no end to go back from."""
+
+    def state_dict(self) -> dict[str, object]:
+        return {
+            "step": self._step,
+            "corpus": self._corpus.digest,
+            "super_batches": self._super_batches.state_dict(),
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """
+        :raises SelectionError: The state is of another corpus.
+        """
+        if state_dict["corpus"] != self._corpus.digest:
+            raise SelectionError(
+                "The training corpus is not the one this run was started with; give the run another "
+                "output directory, or restore the corpus."
+            )
+
+        step, generator = state_dict["step"], state_dict["generator"]
+        super_batches = state_dict["super_batches"]
+
+        assert isinstance(step, int)
+        assert isinstance(generator, Tensor)
+        assert isinstance(super_batches, dict)
+
+        self._step = step
+        self._restored = True
+        self._super_batches.load_state_dict(super_batches)
+        self._generator.set_state(generator.cpu())
+
+        if self._log is not None:
+            self._log.truncate(step)
+
+    @property
+    def num_accumulate(self) -> int:
+        """How many micro-batches a step has is left to the budget of tokens."""
+        return 1
+
+
+def _num_tokens(pairs: TokenizedPairs) -> int:
+    sides: Sequence[Sequence[Tensor]] = (pairs.source, pairs.target)
+
+    return sum(len(tokens) for side in sides for tokens in side)
+
+
+def _gather(share: Tensor, share_size: int, num_rows: int, gang: Gang) -> Tensor:
+    """Puts the ranks' slices together; the last ones may be shorter than ``share_size``."""
+    if gang.size == 1:
+        return share
+
+    padded = share.new_zeros((share_size, share.size(1)))
+    padded[: len(share)] = share
+
+    shares = [torch.empty_like(padded) for _ in range(gang.size)]
+
+    gang.all_gather_to_list(shares, padded)
+
+    return torch.cat(shares)[:num_rows]

@@ -1,0 +1,73 @@
+"""What every batch selector offers; the component that a recipe names as `batch_selector`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Generator, Tensor
+
+from fairseq2_jest.selection.learnability import EmbeddedPairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperBatch:
+    """What a selector sees of the candidates: embeddings, never texts."""
+
+    num_rows: int
+    """The number of candidates, N."""
+
+    learner: EmbeddedPairs | None = None
+    """The learner's view; ``None`` for a selector that does not ask for it."""
+
+    reference: EmbeddedPairs | None = None
+    """The reference's view; ``None`` for a selector that does not ask for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The sub-batch."""
+
+    indices: Tensor
+    """Places in the super-batch, int64, in the order they were chosen."""
+
+    temperature: float | None = None
+    """The temperature of the draws, averaged over the chunks; ``None`` where nothing is drawn."""
+
+    support: float | None = None
+    """The effective support of the draws in rows, averaged over the chunks."""
+
+
+class BatchSelector(ABC):
+    """Chooses, from each super-batch, the sub-batch that a training step learns from.
+
+    Register one of your own with ``fairseq2.recipe.component.register_component(container,
+    BatchSelector, name, config_kls, factory)``, and name it in the configuration.
+    """
+
+    @property
+    @abstractmethod
+    def super_batch_size(self) -> int:
+        """The number of pairs to choose from."""
+
+    @property
+    @abstractmethod
+    def sub_batch_size(self) -> int:
+        """The number of pairs chosen from a full super-batch."""
+
+    @property
+    def needs_learner(self) -> bool:
+        """Whether super-batches must carry the learner's embeddings (an encoder pass each)."""
+        return False
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether super-batches must carry the reference's embeddings."""
+        return False
+
+    @abstractmethod
+    def select(self, super_batch: SuperBatch, generator: Generator) -> Selection:
+        """Chooses from ``super_batch``, a pure function of it and the generator's state.
+
+        :raises SelectionError: An embedding is missing or not finite.
+        """

@@ -1,0 +1,135 @@
+"""Super-batches of token sequences, read ahead of the training step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from fairseq2.data.tokenizers import Tokenizer
+from numpy.typing import NDArray
+
+from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.corpus.sampling import CorpusSampler
+from fairseq2_jest.embedding.tokens import SequenceFormats, TokenizedPairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizedSuperBatch:
+    """The candidates of one step, with the sampler's state after they were read."""
+
+    rows: NDArray[np.int64]
+    """The rows of the corpus."""
+
+    pairs: TokenizedPairs
+    """Their tokens."""
+
+    num_too_long: int
+    """How many rows were passed over because a side exceeds the sequence length."""
+
+    sampler_state: dict[str, object]
+    """What the next super-batch is read from."""
+
+
+class PairTokenizer:
+    """Turns rows of a corpus into tokens; a pair with a side beyond ``max_seq_len`` is left out."""
+
+    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, *, max_seq_len: int) -> None:
+        """
+        :param max_seq_len: The most tokens in a sequence, special tokens included.
+        """
+        self._corpus = corpus
+        self._encode = tokenizer.create_raw_encoder()
+        self._max_seq_len = max_seq_len
+
+        formats = SequenceFormats(tokenizer)
+
+        self._num_special = {
+            direction: max(
+                formats.get(direction.source, "source").num_special,
+                formats.get(direction.target, "source").num_special,
+                formats.get(direction.target, "target").num_special,
+            )
+            for direction in corpus.directions
+        }
+
+    def __call__(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], TokenizedPairs]:
+        """Returns the rows that fit and their tokens."""
+        sources, targets = self._corpus.texts(rows)
+
+        directions = [self._corpus.directions[i] for i in self._corpus.direction_index(rows)]
+
+        pairs = TokenizedPairs(
+            source=[self._encode(text).long() for text in sources],
+            target=[self._encode(text).long() for text in targets],
+            source_langs=[direction.source for direction in directions],
+            target_langs=[direction.target for direction in directions],
+        )
+
+        fitting = [i for i, direction in enumerate(directions) if self._fits(pairs, i, direction)]
+
+        return rows[fitting], pairs.take(fitting)
+
+    def _fits(self, pairs: TokenizedPairs, index: int, direction: Direction) -> bool:
+        longest = max(len(pairs.source[index]), len(pairs.target[index]))
+
+        return longest + self._num_special[direction] <= self._max_seq_len
+
+
+class SuperBatchReader:
+    """Reads and tokenises super-batches one ahead, in a thread of its own."""
+
+    def __init__(
+        self, sampler: CorpusSampler, tokenizer: PairTokenizer, super_batch_size: int
+    ) -> None:
+        self._sampler = sampler
+        self._tokenizer = tokenizer
+        self._super_batch_size = super_batch_size
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="super-batch")
+        self._ahead: Future[TokenizedSuperBatch] | None = None
+        self._state = sampler.state_dict()
+
+    def read(self) -> TokenizedSuperBatch:
+        """Returns the next super-batch and starts on the one after it."""
+        current = self._ahead or self._submit()
+
+        super_batch = current.result()
+
+        self._state = super_batch.sampler_state
+
+        self._ahead = self._submit()
+
+        return super_batch
+
+    def _submit(self) -> Future[TokenizedSuperBatch]:
+        return self._executor.submit(self._read)
+
+    def _read(self) -> TokenizedSuperBatch:
+        rows = self._sampler.next_rows(self._super_batch_size)
+
+        kept, pairs = self._tokenizer(rows)
+
+        return TokenizedSuperBatch(
+            rows=kept,
+            pairs=pairs,
+            num_too_long=len(rows) - len(kept),
+            sampler_state=self._sampler.state_dict(),
+        )
+
+    def state_dict(self) -> dict[str, object]:
+        """The position behind the last super-batch handed out; what was read ahead is not in it."""
+        return self._state
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        if self._ahead is not None:
+            self._ahead.result()
+
+            self._ahead = None
+
+        self._sampler.load_state_dict(state)
+
+        self._state = self._sampler.state_dict()
+
+
