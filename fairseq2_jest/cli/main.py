@@ -105,11 +105,14 @@ def _print_presets(args: list[str]) -> None:
 
 def _run_recipe(command: Command, args: list[str]) -> None:
     from fairseq2_jest.cli.arguments import command_parser
+    from fairseq2_jest.cli.libsndfile import preload
     from fairseq2_jest.cli.presets import find_preset
 
     options = command_parser(command).parse_args(args)
 
     preset = find_preset(command.name, options.preset) if options.preset else None
+
+    preload()
 
     from fairseq2_jest.cli.launch import launch
 
@@ -118,6 +121,7 @@ def _run_recipe(command: Command, args: list[str]) -> None:
 
 def _check(args: list[str]) -> None:
     from fairseq2_jest.cli.arguments import check_parser
+    from fairseq2_jest.cli.libsndfile import preload
     from fairseq2_jest.cli.presets import find_preset
 
     options = check_parser(COMMANDS).parse_args(args)
@@ -126,6 +130,8 @@ def _check(args: list[str]) -> None:
 
     preset = find_preset(command.name, options.preset) if options.preset else None
 
+    preload()
+
     from fairseq2_jest.cli.launch import check
 
     check(command, preset, options)
@@ -133,6 +139,10 @@ def _check(args: list[str]) -> None:
 
 def _run_assets(args: list[str]) -> None:
     from runpy import run_module
+
+    from fairseq2_jest.cli.libsndfile import preload
+
+    preload()
 
     sys.argv = ["fairseq2 assets", *args]
 

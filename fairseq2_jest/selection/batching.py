@@ -60,8 +60,8 @@ class MicroBatcher:
 
         return [self.collate(pairs.take(group[rank::num_ranks])) for group in groups]
 
-    def collate(self, pairs: TokenizedPairs) -> Seq2SeqBatch:
-        """One padded batch of the given pairs, in their order."""
+    def collate(self, pairs: TokenizedPairs, *, example: object = None) -> Seq2SeqBatch:
+        """One padded batch of the given pairs, in their order; ``example`` is carried along."""
         sources = [
             self._formats.get(lang, "source")(tokens)
             for lang, tokens in zip(pairs.source_langs, pairs.source, strict=True)
@@ -74,4 +74,6 @@ class MicroBatcher:
         source_seqs, source_lens = pad(sources, self._pad_idx)
         target_seqs, target_lens = pad(targets, self._pad_idx)
 
-        return Seq2SeqBatch(source_seqs, source_lens, target_seqs, target_lens)
+        return Seq2SeqBatch(
+            source_seqs, source_lens, target_seqs, target_lens, example=example
+        )

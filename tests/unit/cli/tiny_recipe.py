@@ -13,8 +13,7 @@ from fairseq2.recipe.component import register_component
 from fairseq2.recipe.config import (
     CommonSection,
     DatasetSection,
-    LRSchedulerSection,
-    OptimizerSection,
+    Seq2SeqGeneratorSection,
     SupportsStructure,
     TokenizerSection,
     structure_component_config,
@@ -57,8 +56,7 @@ class TinyConfig:
     dataset: DatasetSection = field(default_factory=lambda: DatasetSection(family="generic_text"))
     tokenizer: TokenizerSection = field(default_factory=lambda: TokenizerSection(name="nllb-200"))
     shape: ShapeSection = field(default_factory=ShapeSection)
-    optimizer: OptimizerSection = field(default_factory=OptimizerSection)
-    lr_scheduler: LRSchedulerSection = field(default_factory=LRSchedulerSection)
+    seq2seq_generator: Seq2SeqGeneratorSection = field(default_factory=Seq2SeqGeneratorSection)
     common: CommonSection = field(default_factory=CommonSection)
     steps: int = 10
     limit: float | None = None

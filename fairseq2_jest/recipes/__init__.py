@@ -1,0 +1,1 @@
+"""One fairseq2 recipe per command."""

@@ -1,0 +1,137 @@
+"""The config of `fairseq2 mt finetune`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fairseq2.recipe.config import (
+    AdamWConfig,
+    CommonSection,
+    GangSection,
+    LRSchedulerSection,
+    ModelSection,
+    OptimizerSection,
+    PolynomialDecayLRConfig,
+    RegimeSection,
+    Seq2SeqGeneratorSection,
+    TokenizerSection,
+    TrainerSection,
+)
+from fairseq2.utils.validation import Validatable, ValidationResult
+from typing_extensions import override
+
+from fairseq2_jest.recipes.sections import (
+    BatchSelectorSection,
+    BitextSection,
+    ReferenceEncoderSection,
+)
+from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
+from fairseq2_jest.training.unit import CriterionConfig
+from fairseq2_jest.training.validation import ValidationConfig
+
+
+@dataclass(kw_only=True)
+class FinetuneConfig(Validatable):
+    """fairseq2's own sections, and those of the plugin."""
+
+    model: ModelSection = field(
+        default_factory=lambda: ModelSection(name="nllb-200_dense_distill_600m")
+    )
+    """The model to fine-tune."""
+
+    tokenizer: TokenizerSection = field(default_factory=lambda: TokenizerSection(name="nllb-200"))
+    """Its tokenizer."""
+
+    dataset: BitextSection = field(default_factory=lambda: BitextSection(family="parallel_text"))
+    """The bitext."""
+
+    batch_selector: BatchSelectorSection = field(default_factory=BatchSelectorSection)
+    """What each step trains on."""
+
+    reference_encoder: ReferenceEncoderSection = field(default_factory=ReferenceEncoderSection)
+    """What scores pairs for the selector."""
+
+    criterion: CriterionConfig = field(default_factory=CriterionConfig)
+    """The training loss."""
+
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    """What a validation measures."""
+
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    """When a run ends before its last step."""
+
+    seq2seq_generator: Seq2SeqGeneratorSection = field(default_factory=Seq2SeqGeneratorSection)
+    """How validation translates."""
+
+    optimizer: OptimizerSection = field(
+        default_factory=lambda: OptimizerSection(config=AdamWConfig(lr=3e-5, betas=(0.9, 0.98)))
+    )
+    """The optimizer."""
+
+    lr_scheduler: LRSchedulerSection = field(
+        default_factory=lambda: LRSchedulerSection(
+            name="polynomial_decay", config=PolynomialDecayLRConfig(num_warmup_steps=100)
+        )
+    )
+    """The learning rate's schedule."""
+
+    regime: RegimeSection = field(
+        default_factory=lambda: RegimeSection(
+            num_steps=2000,
+            validate_every_n_steps=200,
+            checkpoint_every_n_steps=200,
+            keep_last_n_checkpoints=1,
+            publish_metrics_every_n_steps=20,
+        )
+    )
+    """How long a run is, and when it validates, saves and publishes."""
+
+    trainer: TrainerSection = field(default_factory=TrainerSection)
+    """fairseq2's trainer."""
+
+    gang: GangSection = field(default_factory=GangSection)
+    """fairseq2's processes."""
+
+    common: CommonSection = field(default_factory=CommonSection)
+    """Seed, recorders, extra assets."""
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        regime = self.regime
+
+        if regime.num_steps is None:
+            result.add_error("`regime.num_steps` must be set: the stream of super-batches is endless.")
+
+        by_epoch = (
+            regime.num_data_epochs,
+            regime.validate_every_n_data_epochs,
+            regime.checkpoint_every_n_data_epochs,
+            regime.publish_metrics_every_n_data_epochs,
+        )
+        if any(value is not None for value in by_epoch):
+            result.add_error(
+                "`regime` must count in steps, not in data epochs: the stream of super-batches is "
+                "endless."
+            )
+
+        if self.early_stopping.patience is not None and regime.score_metric is None:
+            result.add_error(
+                "`regime.score_metric` must be set (nll_loss, bleu or chrf) where "
+                "`early_stopping.patience` is."
+            )
+
+        measured = {"bleu": self.validation.bleu, "chrf": self.validation.chrf}
+        if not measured.get(regime.score_metric or "", True):
+            result.add_error(
+                f"`validation.{regime.score_metric}` must be true where it is `regime.score_metric`."
+            )
+
+        if self.trainer.grad_accumulation.num_batches != 1:
+            result.add_error(
+                "`trainer.grad_accumulation.num_batches` must be 1: a step accumulates the "
+                "micro-batches of its sub-batch, as many as `dataset.max_num_tokens` makes of it."
+            )
+
+        return result

@@ -1,0 +1,148 @@
+"""The recipe of `fairseq2 mt finetune`."""
+
+from __future__ import annotations
+
+import torch
+from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.models.transformer import TransformerModel
+from fairseq2.recipe.base import Recipe, RecipeContext
+from fairseq2.task import Task
+from typing_extensions import override
+
+from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.recipes.finetune.config import FinetuneConfig
+from fairseq2_jest.recipes.reading import check_languages, create_selecting_reader
+from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.tokenizing import PairTokenizer
+from fairseq2_jest.training.clock import StepClock
+from fairseq2_jest.training.early_stopping import PatienceEarlyStopper, set_early_stopper
+from fairseq2_jest.training.errors import TrainingError
+from fairseq2_jest.training.flops import FlopsModel
+from fairseq2_jest.training.unit import TranslationTrainUnit
+from fairseq2_jest.training.valid_reader import ValidationReader, rows_of_direction
+from fairseq2_jest.training.validation import TranslationEvalUnit
+
+
+class FinetuneRecipe(Recipe):
+    """Fine-tunes an encoder-decoder model on the pairs that a batch selector chooses."""
+
+    @override
+    def create_task(self, context: RecipeContext) -> Task:
+        config = context.get_config_as(FinetuneConfig)
+
+        # The corpus comes first: what is wrong with it is said before a model is loaded.
+        dataset = context.get_dataset_as(ParallelText)
+
+        corpus = dataset.open(config.dataset.train_split)
+
+        tokenizer = context.get_tokenizer()
+
+        check_languages(corpus, tokenizer)
+
+        valid_readers = self._validation_readers(context, dataset, tokenizer)
+
+        model = context.get_model_as(TransformerModel)
+
+        _check_vocabulary(model, tokenizer)
+
+        if config.trainer.data_parallelism == "fsdp" and context.gangs.dp.size > 1:
+            raise TrainingError("trainer.data_parallelism: fsdp is not supported yet; use ddp.")
+
+        reader = create_selecting_reader(
+            context,
+            corpus,
+            tokenizer,
+            dataset=config.dataset,
+            batch_selector=config.batch_selector,
+            reference_encoder=config.reference_encoder,
+            seed=config.common.seed,
+            autocast_dtype=_autocast_dtype(config),
+            log_file=context.output_dir / "selection.jsonl",
+        )
+
+        dp_model = context.get_data_parallel_model()
+
+        clock = StepClock()
+        clock.attach(context.get_optimizer())
+        reader.on_read = clock.start
+
+        unit = TranslationTrainUnit(
+            dp_model,
+            config.criterion,
+            reader,
+            FlopsModel.of(model),
+            clock,
+            is_first_rank=context.gangs.dp.rank == 0,
+        )
+
+        generator = context.get_seq2seq_generator() if config.validation.translates else None
+
+        valid_units = [
+            TranslationEvalUnit(dp_model, tokenizer, direction, config.validation, generator)
+            for direction in valid_readers
+        ]
+
+        trainer = context.create_trainer(unit, reader, valid_units, list(valid_readers.values()))
+
+        stopping = config.early_stopping
+
+        if stopping.patience is not None:
+            file = context.output_dir / "early_stopping.json"
+
+            set_early_stopper(
+                trainer, PatienceEarlyStopper(stopping.patience, stopping.min_improvement, file)
+            )
+
+        return trainer
+
+    def _validation_readers(
+        self, context: RecipeContext, dataset: ParallelText, tokenizer: Tokenizer
+    ) -> dict[tuple[str, str], ValidationReader]:
+        config = context.get_config_as(FinetuneConfig)
+
+        if config.dataset.valid_split is None:
+            return {}
+
+        corpus = dataset.open(config.dataset.valid_split)
+
+        check_languages(corpus, tokenizer)
+
+        pair_tokenizer = PairTokenizer(
+            corpus, tokenizer, max_seq_len=config.dataset.max_seq_len
+        )
+
+        batcher = MicroBatcher(tokenizer, max_num_tokens=config.dataset.max_num_tokens)
+
+        return {
+            direction: ValidationReader(
+                corpus,
+                rows_of_direction(corpus, index),
+                pair_tokenizer,
+                batcher,
+                context.gangs.dp,
+                max_num_tokens=config.dataset.max_num_tokens,
+                num_translated=config.validation.max_num_examples,
+            )
+            for index, direction in enumerate(corpus.directions)
+        }
+
+    @property
+    @override
+    def config_kls(self) -> type[object]:
+        return FinetuneConfig
+
+
+def _autocast_dtype(config: FinetuneConfig) -> torch.dtype | None:
+    mixed_precision = config.trainer.mixed_precision
+
+    return None if mixed_precision.mode == "off" else mixed_precision.dtype
+
+
+def _check_vocabulary(model: TransformerModel, tokenizer: Tokenizer) -> None:
+    size, known = tokenizer.vocab_info.size, model.final_proj.output_dim
+
+    if size > known:
+        raise TrainingError(
+            f"The tokenizer has {size} tokens, but the model knows {known}; name the tokenizer that "
+            f"belongs to the model."
+        )

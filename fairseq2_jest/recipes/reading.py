@@ -1,0 +1,110 @@
+"""Puts a selecting data reader together from a recipe's context and sections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.recipe.base import RecipeContext
+from fairseq2.recipe.component import ComponentManager
+
+from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.corpus.languages import check_language
+from fairseq2_jest.corpus.sampling import CorpusSampler
+from fairseq2_jest.embedding.cached import CachedReference
+from fairseq2_jest.embedding.learner import LearnerEncoder
+from fairseq2_jest.embedding.reference import ReferenceEncoder
+from fairseq2_jest.recipes.languages import tokenizer_languages
+from fairseq2_jest.recipes.sections import (
+    BatchSelectorSection,
+    BitextSection,
+    ReferenceEncoderSection,
+)
+from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.log import SelectionLog
+from fairseq2_jest.selection.reader import SelectingDataReader
+from fairseq2_jest.selection.selector import BatchSelector
+from fairseq2_jest.selection.tokenizing import PairTokenizer, SuperBatchReader
+
+
+def create_selecting_reader(
+    context: RecipeContext,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    *,
+    dataset: BitextSection,
+    batch_selector: BatchSelectorSection,
+    reference_encoder: ReferenceEncoderSection,
+    seed: int,
+    autocast_dtype: torch.dtype | None = None,
+    log_file: Path | None = None,
+) -> SelectingDataReader:
+    """Builds the reader that trains on what a selector chooses, for any recipe.
+
+    :param seed: Decides the order of the corpus and the draws.
+    :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
+    :param log_file: Where to log the chosen rows; ``None`` for nowhere.
+
+    :raises CorpusError: The tokenizer lacks a language of the corpus.
+    :raises EmbeddingError: The reference does not load.
+    """
+    check_languages(corpus, tokenizer)
+
+    components = context.resolver.resolve(ComponentManager)
+
+    selector = components.create_component(
+        BatchSelector, batch_selector.name, batch_selector.config
+    )
+
+    learner = None
+
+    if selector.needs_learner:
+        learner = LearnerEncoder(
+            context.get_model(),
+            tokenizer,
+            device=context.device,
+            max_num_tokens=dataset.max_num_tokens,
+            autocast_dtype=autocast_dtype,
+        )
+
+    reference = None
+
+    if selector.needs_reference:
+        encoder = components.create_component(
+            ReferenceEncoder, reference_encoder.name, reference_encoder.config
+        )
+
+        reference = CachedReference.open(
+            encoder, corpus, corpus_digest=corpus.digest, num_rows=len(corpus)
+        )
+
+    sampler = CorpusSampler(corpus.part_sizes, corpus.weights, seed=seed)
+
+    pair_tokenizer = PairTokenizer(corpus, tokenizer, max_seq_len=dataset.max_seq_len)
+
+    return SelectingDataReader(
+        corpus=corpus,
+        super_batches=SuperBatchReader(sampler, pair_tokenizer, selector.super_batch_size),
+        selector=selector,
+        learner=learner,
+        reference=reference,
+        batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
+        gangs=context.gangs,
+        seed=seed + 1,
+        log=SelectionLog(log_file) if log_file is not None else None,
+    )
+
+
+def check_languages(corpus: Corpus, tokenizer: Tokenizer) -> None:
+    """
+    :raises CorpusError: The tokenizer lacks a language of the corpus; the near ones are named.
+    """
+    known = tokenizer_languages(tokenizer)
+
+    if known is None:
+        return
+
+    for direction in corpus.directions:
+        for lang in direction:
+            check_language(lang, known, f"direction {direction}")

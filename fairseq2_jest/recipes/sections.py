@@ -1,0 +1,77 @@
+"""Config sections that recipes share; a recipe of your own can hold them, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fairseq2.recipe.config import DatasetSection, SupportsStructure, structure_component_config
+from fairseq2.runtime.dependency import DependencyResolver
+from fairseq2.utils.validation import ValidationResult
+from typing_extensions import override
+
+from fairseq2_jest.embedding.reference import ReferenceEncoder, SentenceTransformerConfig
+from fairseq2_jest.selection.joint import JointConfig
+from fairseq2_jest.selection.selector import BatchSelector
+
+
+@dataclass(kw_only=True)
+class BitextSection(DatasetSection):
+    """A data set of the family ``parallel_text``, and how it is read."""
+
+    train_split: str = "train"
+    """The split to train on."""
+
+    valid_split: str | None = "valid"
+    """The split to validate on; ``None`` for no validation."""
+
+    max_seq_len: int = 256
+    """The most tokens of a side, special tokens included; longer pairs are passed over."""
+
+    max_num_tokens: int = 8192
+    """The most tokens of a side in a micro-batch, padding included."""
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = super().validate()
+
+        if self.max_seq_len < 4:
+            result.add_error(f"`max_seq_len` must be at least 4, but is {self.max_seq_len}.")
+        if self.max_num_tokens < self.max_seq_len:
+            result.add_error(
+                f"`max_num_tokens` must be at least `max_seq_len` ({self.max_seq_len}), but is "
+                f"{self.max_num_tokens}."
+            )
+
+        return result
+
+
+@dataclass(kw_only=True)
+class BatchSelectorSection(SupportsStructure):
+    """The component that chooses what a step trains on."""
+
+    name: str = "joint"
+    """``iid``, ``independent``, ``joint``, or one that somebody registered."""
+
+    config: object = field(default_factory=JointConfig)
+    """The config of that selector."""
+
+    @override
+    def structure(self, resolver: DependencyResolver) -> None:
+        self.config = structure_component_config(resolver, BatchSelector, self.name, self.config)
+
+
+@dataclass(kw_only=True)
+class ReferenceEncoderSection(SupportsStructure):
+    """The frozen sentence encoder that scores pairs; loaded only where a selector asks for it."""
+
+    name: str = "sentence_transformer"
+    """``sentence_transformer``, ``builtin``, or one that somebody registered."""
+
+    config: object = field(default_factory=SentenceTransformerConfig)
+    """The config of that encoder."""
+
+    @override
+    def structure(self, resolver: DependencyResolver) -> None:
+        self.config = structure_component_config(
+            resolver, ReferenceEncoder, self.name, self.config
+        )

@@ -1,0 +1,98 @@
+"""Stopping when the score no longer rises; fairseq2 0.8 has the interface, but wires a no-op."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq2.early_stopper import EarlyStopper
+from fairseq2.trainer import Trainer
+from fairseq2.utils.validation import Validatable, ValidationResult
+from typing_extensions import override
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStoppingConfig(Validatable):
+    """Configures when a run ends before its last step."""
+
+    patience: int | None = None
+    """
+    The number of validations in a row without a better ``regime.score_metric`` after which the run
+    ends; ``None`` never ends it.
+    """
+
+    min_improvement: float = 0.0
+    """By how much a score must be better to count."""
+
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        if self.patience is not None and self.patience < 1:
+            result.add_error(f"`patience` must be at least 1, but is {self.patience}.")
+        if not 0.0 <= self.min_improvement < math.inf:
+            result.add_error(
+                f"`min_improvement` must be at least 0, but is {self.min_improvement}."
+            )
+
+        return result
+
+
+class PatienceEarlyStopper(EarlyStopper):
+    """Counts validations since the best score, from a history kept in a file.
+
+    The history is keyed by step: a run that resumes from an earlier step forgets what lies behind
+    it, so patience survives a kill and nothing counts twice.
+    """
+
+    def __init__(self, patience: int, min_improvement: float, file: Path) -> None:
+        """
+        :param file: A JSON file that maps steps to scores, made on the first validation.
+        """
+        self._patience = patience
+        self._min_improvement = min_improvement
+        self._file = file
+
+    @override
+    def should_stop(self, step_nr: int, score: float) -> bool:
+        history = {step: value for step, value in self._load().items() if step < step_nr}
+
+        history[step_nr] = score
+
+        self._save(history)
+
+        best, waited = -math.inf, 0
+
+        for _, value in sorted(history.items()):
+            if value > best + self._min_improvement:
+                best, waited = value, 0
+            else:
+                waited += 1
+
+        return waited >= self._patience
+
+    def _load(self) -> dict[int, float]:
+        try:
+            text = self._file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return {}
+
+        return {int(step): float(score) for step, score in json.loads(text).items()}
+
+    def _save(self, history: dict[int, float]) -> None:
+        temporary = self._file.with_suffix(".tmp")
+
+        temporary.write_text(json.dumps(history), encoding="utf-8")
+
+        os.replace(temporary, self._file)
+
+
+def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:
+    """Gives a trainer its early stopper.
+
+    fairseq2 0.8's trainer takes one, but its factory always passes the no-op, and a stop requested
+    from outside is not looked at where ``num_steps`` is set; hence the private attribute.
+    """
+    trainer._early_stopper = stopper

@@ -1,0 +1,46 @@
+"""Floating-point operations of training and of selecting, from parameter counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairseq2.models.transformer import TransformerModel
+from torch.nn import Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlopsModel:
+    """Counts a multiply-add as two operations; a backward pass costs two forward passes.
+
+    Every weight that multiplies a token counts, the vocabulary projection included. Attention
+    scores, whose cost grows with the square of the length, are left out: for sentences they are a
+    few per cent.
+    """
+
+    encoder: int
+    """Weights that multiply each source token."""
+
+    decoder: int
+    """Weights that multiply each target token, vocabulary projection included."""
+
+    @staticmethod
+    def of(model: TransformerModel) -> FlopsModel:
+        """Counts the weights of a bare encoder-decoder model."""
+        projection = model.final_proj.input_dim * model.final_proj.output_dim
+
+        return FlopsModel(
+            encoder=_num_weights(model.encoder),
+            decoder=_num_weights(model.decoder) + projection,
+        )
+
+    def training(self, source_tokens: int, target_tokens: int) -> float:
+        """Forward and backward passes over a batch."""
+        return 6.0 * (self.encoder * source_tokens + self.decoder * target_tokens)
+
+    def encoding(self, tokens: int) -> float:
+        """The learner's view: a forward pass of the encoder."""
+        return 2.0 * self.encoder * tokens
+
+
+def _num_weights(module: Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,154 @@
+"""One step of translation training on a sub-batch."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+import torch
+from fairseq2.datasets import Seq2SeqBatch
+from fairseq2.metrics import Mean, MetricBag, Sum
+from fairseq2.metrics.common import (
+    add_nll_loss_metric,
+    add_seq2seq_batch_metrics,
+    update_nll_loss_metric,
+    update_seq2seq_batch_metrics,
+)
+from fairseq2.trainer import TrainUnit
+from fairseq2.utils.validation import Validatable, ValidationResult
+from torch import Tensor
+from torch.nn import Module
+from typing_extensions import override
+
+from fairseq2_jest.selection.reader import SelectingDataReader
+from fairseq2_jest.training.clock import StepClock
+from fairseq2_jest.training.flops import FlopsModel
+from fairseq2_jest.training.metrics import MEANS, TOTALS
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriterionConfig(Validatable):
+    """Configures the training loss."""
+
+    label_smoothing: float = 0.1
+    """The share of the probability that is spread over the whole vocabulary."""
+
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        if not 0.0 <= self.label_smoothing < 1.0:
+            result.add_error(f"`label_smoothing` must be in [0, 1), but is {self.label_smoothing}.")
+
+        return result
+
+
+class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
+    """Label-smoothed cross-entropy, and the figures of the selection that made the batch."""
+
+    def __init__(
+        self,
+        model: Module,
+        criterion: CriterionConfig,
+        reader: SelectingDataReader,
+        flops: FlopsModel,
+        clock: StepClock,
+        *,
+        is_first_rank: bool = True,
+    ) -> None:
+        """
+        :param model: The data parallel model.
+        :param is_first_rank: Whether this rank counts what all ranks share.
+        """
+        self._model = model
+        self._criterion = criterion
+        self._reader = reader
+        self._flops = flops
+        self._clock = clock
+        self._is_first_rank = is_first_rank
+        self._metric_bag: MetricBag | None = None
+
+    @override
+    @torch.inference_mode()
+    def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
+        add_nll_loss_metric(metric_bag)
+        add_seq2seq_batch_metrics(metric_bag)
+
+        for name in MEANS:
+            metric_bag.add(name, Mean())
+        for name in TOTALS:
+            metric_bag.add(name, Sum())
+            metric_bag.add(f"total_{name}", Sum())
+
+        self._metric_bag = metric_bag
+
+    @override
+    @torch.inference_mode()
+    def set_step_nr(self, step_nr: int) -> None:
+        stats, metric_bag = self._reader.last_stats, self._metric_bag
+
+        if stats is None or metric_bag is None:
+            return
+
+        for name, value in stats.means.items():
+            metric_bag.get(name, Mean).update(value)
+
+        if self._is_first_rank:
+            noise_share = stats.means.get("noise_share_selected", 0.0)
+
+            self._count("num_seen", stats.num_seen)
+            self._count("num_selected", stats.num_selected)
+            self._count("num_too_long", stats.num_too_long)
+            self._count("num_noise_selected", round(noise_share * stats.num_selected))
+            self._count("selection_time", stats.seconds)
+            self._count("selection_flops", self._flops.encoding(stats.learner_tokens))
+
+            # The clock has the steps before this one, the last of them too late for its record.
+            self._count("step_time", self._clock.take())
+
+    def _count(self, name: str, value: float) -> None:
+        assert self._metric_bag is not None
+
+        for key in (name, f"total_{name}"):
+            self._metric_bag.get(key, Sum).update(value)
+
+    @override
+    def process_batch(self, batch: Seq2SeqBatch, metric_bag: MetricBag) -> tuple[Tensor, int]:
+        input_batch, target_batch = batch.as_auto_regressive()
+
+        source_seqs, source_layout = input_batch.as_source_input()
+        target_seqs, target_layout = input_batch.as_target_input()
+
+        loss: Tensor = self._model(
+            source_seqs,
+            source_layout,
+            target_seqs,
+            target_layout,
+            targets=target_batch.seqs,
+            label_smoothing=self._criterion.label_smoothing,
+        )
+
+        num_targets = target_batch.num_elements
+
+        update_nll_loss_metric(metric_bag, loss, num_targets=num_targets)
+        update_seq2seq_batch_metrics(metric_bag, input_batch)
+
+        with torch.inference_mode():
+            self._count(
+                "training_flops",
+                self._flops.training(input_batch.num_source_elements, num_targets),
+            )
+
+        return loss, num_targets
+
+    @override
+    def process_metric_values(self, values: MutableMapping[str, object]) -> None:
+        for name in MEANS:
+            # A mean that no step reported is 0 / 0.
+            if float(values[name]) != float(values[name]):  # type: ignore[arg-type]
+                del values[name]
+
+        selection_time = float(values["selection_time"])  # type: ignore[arg-type]
+        step_time = float(values["step_time"])  # type: ignore[arg-type]
+
+        if step_time > 0.0:
+            values["selection_share"] = selection_time / step_time

@@ -1,0 +1,185 @@
+"""Validation of one direction: loss, BLEU and chrF++."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.datasets import Seq2SeqBatch
+from fairseq2.evaluator import EvalUnit
+from fairseq2.generation import Seq2SeqGenerator
+from fairseq2.logging import log
+from fairseq2.metrics import MetricBag
+from fairseq2.metrics.common import (
+    add_nll_loss_metric,
+    add_seq2seq_batch_metrics,
+    update_nll_loss_metric,
+    update_seq2seq_batch_metrics,
+)
+from fairseq2.metrics.text import BleuMetric, ChrfMetric
+from fairseq2.nn import BatchLayout
+from fairseq2.utils.validation import Validatable, ValidationResult
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from torch.nn import Module
+from typing_extensions import override
+
+from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.embedding.tokens import SequenceFormats
+from fairseq2_jest.training.errors import TrainingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig(Validatable):
+    """Configures what a validation measures beside the loss."""
+
+    bleu: bool = True
+    """Whether to translate the validation set and compute BLEU."""
+
+    chrf: bool = True
+    """Whether to translate the validation set and compute chrF++."""
+
+    bleu_tokenizer: str = "13a"
+    """sacrebleu's tokenizer: 13a, intl, zh, ja-mecab, ko-mecab, char, flores200, ..."""
+
+    max_num_examples: int | None = 500
+    """The most pairs to translate in each direction; the loss is taken over all."""
+
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        if self.bleu_tokenizer not in BLEU.TOKENIZERS:
+            known = ", ".join(sorted(BLEU.TOKENIZERS))
+
+            result.add_error(
+                f"`bleu_tokenizer` must be one of {known}, but is {self.bleu_tokenizer}."
+            )
+        if self.max_num_examples is not None and self.max_num_examples < 1:
+            result.add_error(
+                f"`max_num_examples` must be at least 1, but is {self.max_num_examples}."
+            )
+
+        return result
+
+    @property
+    def translates(self) -> bool:
+        """Whether a generator is needed."""
+        return self.bleu or self.chrf
+
+
+class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
+    """Measures loss (without label smoothing), BLEU and chrF++ in one direction."""
+
+    def __init__(
+        self,
+        model: Module,
+        tokenizer: Tokenizer,
+        direction: Direction,
+        config: ValidationConfig,
+        generator: Seq2SeqGenerator | None,
+    ) -> None:
+        """
+        :param model: The data parallel model.
+        :param generator: Needed where ``config`` asks for BLEU or chrF++.
+        """
+        self._model = model
+        self._decoder = tokenizer.create_decoder(skip_special_tokens=True)
+        self._direction = direction
+        self._config = config
+        self._generator = generator
+        self._prompt = SequenceFormats(tokenizer).get(direction.target, "target").prefix
+        self._num_translated = 0
+        self._signatures_logged = False
+
+    @property
+    @override
+    def name(self) -> str:
+        return f"{self._direction.source}-{self._direction.target}"
+
+    @override
+    @torch.inference_mode()
+    def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
+        add_nll_loss_metric(metric_bag)
+        add_seq2seq_batch_metrics(metric_bag)
+
+        if self._config.bleu:
+            metric_bag.add("bleu", BleuMetric(self._config.bleu_tokenizer))
+        if self._config.chrf:
+            metric_bag.add("chrf", ChrfMetric())
+
+        self._num_translated = 0
+
+    @override
+    def process_batch(self, batch: Seq2SeqBatch, metric_bag: MetricBag) -> None:
+        input_batch, target_batch = batch.as_auto_regressive()
+
+        source_seqs, source_layout = input_batch.as_source_input()
+        target_seqs, target_layout = input_batch.as_target_input()
+
+        loss = self._model(
+            source_seqs, source_layout, target_seqs, target_layout, targets=target_batch.seqs
+        )
+
+        update_nll_loss_metric(metric_bag, loss, num_targets=target_batch.num_elements)
+        update_seq2seq_batch_metrics(metric_bag, input_batch)
+
+        limit = self._config.max_num_examples
+
+        if self._config.translates and (limit is None or self._num_translated < limit):
+            self._translate(batch, metric_bag)
+
+            self._num_translated += batch.num_examples
+
+    def _translate(self, batch: Seq2SeqBatch, metric_bag: MetricBag) -> None:
+        if self._generator is None:
+            raise TrainingError("BLEU and chrF++ need a sequence generator.")
+
+        source_seqs, source_layout = batch.as_source_input()
+
+        prompt = self._prompt.to(source_seqs.device).expand(batch.num_examples, -1)
+
+        output = self._generator(source_seqs, source_layout, prompt, BatchLayout.of(prompt))
+
+        texts = [self._decoder(hypotheses[0].seq) for hypotheses in output.hypotheses]
+
+        references = self._references(batch)
+
+        if self._config.bleu:
+            metric_bag.get("bleu", BleuMetric).update(references, texts)
+        if self._config.chrf:
+            metric_bag.get("chrf", ChrfMetric).update(references, texts)
+
+    @staticmethod
+    def _references(batch: Seq2SeqBatch) -> Sequence[str]:
+        references = batch.example
+
+        if not isinstance(references, list):
+            raise TrainingError("A validation batch must carry its reference texts.")
+
+        return references
+
+    @override
+    def process_metric_values(self, values: MutableMapping[str, object]) -> None:
+        if self._config.translates and not self._signatures_logged:
+            for signature in self.signatures():
+                log.info("Scores of {} are signed {}.", self.name, signature)
+
+            self._signatures_logged = True
+
+    def signatures(self) -> list[str]:
+        """sacrebleu's signatures of the scores, chrF++'s with ``nw:2``."""
+        signatures = []
+
+        if self._config.bleu:
+            bleu = BLEU(tokenize=self._config.bleu_tokenizer)
+            bleu.corpus_score(["a"], [["a"]])
+            signatures.append(f"BLEU|{bleu.get_signature()}")
+
+        if self._config.chrf:
+            chrf = CHRF(char_order=ChrfMetric.CHAR_ORDER, word_order=ChrfMetric.WORD_ORDER)
+            chrf.corpus_score(["a"], [["a"]])
+            signatures.append(f"chrF2++|{chrf.get_signature()}")
+
+        return signatures
