@@ -33,6 +33,8 @@ def read_layer(file: Path, yaml_loader: YamlLoader, processor: ConfigProcessor) 
         documents = yaml_loader.load(file.resolve())
     except YamlError as ex:
         raise UsageError(f"{file} is not valid YAML: {_yaml_problem(ex)}.") from ex
+    except (OSError, UnicodeDecodeError) as ex:
+        raise UsageError(f"{file} cannot be read: {ex}.") from ex
 
     if len(documents) != 1 or not isinstance(documents[0], Mapping):
         raise UsageError(f"{file} must hold one YAML mapping of config keys.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from fairseq2.assets import AssetStore
+from fairseq2.assets import AssetCardError, AssetMetadataError, AssetStore
 from fairseq2.data.tokenizers import TokenizerFamily
 from fairseq2.datasets import DatasetFamily
 from fairseq2.models import ModelFamily
@@ -75,18 +76,29 @@ def _check_section(
 
 
 def _check_card(name: str, kind: str, resolver: DependencyResolver, path: str) -> None:
-    store = resolver.resolve(AssetStore)
+    try:
+        store = resolver.resolve(AssetStore)
 
-    card = store.maybe_retrieve_card(name)
+        card = store.maybe_retrieve_card(name)
+    except AssetMetadataError as ex:
+        raise UsageError(f"The asset cards of {ex.source} cannot be used: {ex}") from ex
+    except AssetCardError as ex:
+        raise UsageError(f"{path}.name is {name}, but its asset card has a fault: {ex}") from ex
 
-    if card is not None and card.has_field(f"{kind}_family"):
-        return
+    if card is None or not card.has_field(f"{kind}_family"):
+        tail = did_you_mean(name, _iter_names(store, kind))
 
-    # Cards of several environments carry their own in the name; users leave it out.
-    bare = {n.split("@", maxsplit=1)[0] for n in store.asset_names}
+        raise UsageError(f"{path}.name is {name}, which is not a known {kind}{tail}")
 
-    cards = {n: c for n in bare if (c := store.maybe_retrieve_card(n)) is not None}
 
-    tail = did_you_mean(name, (n for n, c in cards.items() if c.has_field(f"{kind}_family")))
+def _iter_names(store: AssetStore, kind: str) -> Iterator[str]:
+    # A name may carry its environment; users leave that out.
+    for name in {n.split("@", maxsplit=1)[0] for n in store.asset_names}:
+        try:
+            card = store.maybe_retrieve_card(name)
+        except AssetCardError:
+            # Some of fairseq2's own cards rest on others that do not exist.
+            continue
 
-    raise UsageError(f"{path}.name is {name}, which is not a known {kind}{tail}")
+        if card is not None and card.has_field(f"{kind}_family"):
+            yield name

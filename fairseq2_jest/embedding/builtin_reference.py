@@ -24,7 +24,7 @@ from fairseq2_jest.embedding.reference import (
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer  # type: ignore[import-untyped]
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +67,7 @@ class BuiltinReferenceConfig:
     """Sentences a forward pass."""
 
     def validate(self) -> ValidationResult:
-        return SentenceTransformerConfig(
-            device=self.device, batch_size=self.batch_size
-        ).validate()
+        return SentenceTransformerConfig(device=self.device, batch_size=self.batch_size).validate()
 
 
 def create_builtin_reference_encoder(
@@ -129,7 +127,7 @@ def _train(pairs: Sequence[tuple[str, str]], training: ReferenceTraining) -> Sen
     generator = torch.Generator().manual_seed(training.seed)
     tokenizer = _train_tokenizer(pairs, training.vocab_size)
     weights = torch.randn(tokenizer.get_vocab_size(), training.dim, generator=generator)
-    model = SentenceTransformer(
+    model: SentenceTransformer = SentenceTransformer(
         modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu"
     )
     loss_function = MultipleNegativesRankingLoss(model)

@@ -82,9 +82,7 @@ class CachedReference:
         """The length ``d`` of an embedding."""
         return self._encoder.dim
 
-    def embed(
-        self, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def embed(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the source and the target embeddings of ``rows``.
 
         :param rows: ``(n,)`` int64, repeats allowed.
@@ -104,7 +102,7 @@ class CachedReference:
                 (self._source_store, source, has_source, source_texts),
                 (self._target_store, target, has_target, target_texts),
             ):
-                wanted = np.flatnonzero(~has[lacking])
+                wanted = np.flatnonzero(~has[lacking]).tolist()
                 if len(wanted) == 0:
                     continue
                 made = self._encoder.encode([texts[i] for i in wanted]).astype(np.float16)
@@ -117,4 +115,6 @@ def _normalise(vectors: NDArray[np.float16]) -> NDArray[np.float32]:
     wide = vectors.astype(np.float32)
     # einsum adds in one order whatever the number of rows, which np.linalg.norm may not.
     norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
-    return np.divide(wide, norms, out=np.zeros_like(wide), where=norms > 0)
+    unit = np.zeros_like(wide)
+    np.divide(wide, norms, out=unit, where=norms > 0)
+    return unit

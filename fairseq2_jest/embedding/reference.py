@@ -181,13 +181,15 @@ def _load(
 
     model_kwargs: dict[str, Any] = {"use_safetensors": True}
     if quantization == "4bit":
-        from transformers import BitsAndBytesConfig
-
-        model_kwargs["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
-        )
+        # What transformers makes a BitsAndBytesConfig of.
+        model_kwargs["quantization_config"] = {
+            "quant_method": "bitsandbytes",
+            "load_in_4bit": True,
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_compute_dtype": str(dtype).removeprefix("torch."),
+        }
     try:
-        model = SentenceTransformer(
+        model: SentenceTransformer = SentenceTransformer(
             str(files.folder),
             device=device,
             trust_remote_code=False,
@@ -195,7 +197,7 @@ def _load(
             model_kwargs=model_kwargs,
         )
         if quantization == "none":
-            model = model.to(dtype)
+            model.to(dtype)
     except Exception as ex:  # transformers and torch raise what they please on a bad model
         reason = str(ex).strip().splitlines()[0] if str(ex).strip() else type(ex).__name__
         raise EmbeddingError(

@@ -114,9 +114,7 @@ class EmbeddingStore:
         """How many rows the corpus has."""
         return self._num_rows
 
-    def lookup(
-        self, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+    def lookup(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
         """Return what the store holds for ``rows``.
 
         :param rows: ``(n,)``, repeats allowed.

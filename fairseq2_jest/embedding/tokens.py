@@ -107,9 +107,7 @@ def batches_by_length(lengths: Sequence[int], max_num_tokens: int) -> Iterator[l
 
 def pad(sequences: Sequence[Tensor], pad_idx: int) -> tuple[Tensor, list[int]]:
     """Pads to the longest sequence. *Shape of the result:* ``(N, S)``, and the N lengths."""
-    seqs = torch.nn.utils.rnn.pad_sequence(
-        list(sequences), batch_first=True, padding_value=pad_idx
-    )
+    seqs = torch.nn.utils.rnn.pad_sequence(list(sequences), batch_first=True, padding_value=pad_idx)
 
     return seqs, [len(sequence) for sequence in sequences]
 

@@ -79,7 +79,7 @@ def create_selecting_reader(
             encoder, corpus, corpus_digest=corpus.digest, num_rows=len(corpus)
         )
 
-    sampler = CorpusSampler(corpus.part_sizes, corpus.weights, seed=seed)
+    sampler = CorpusSampler(corpus.sizes, corpus.weights, seed=seed)
 
     pair_tokenizer = PairTokenizer(corpus, tokenizer, max_seq_len=dataset.max_seq_len)
 

@@ -15,9 +15,10 @@ from fairseq2_jest.selection.tokenizing import PairTokenizer
 
 
 class ValidationReader(DataReader[Seq2SeqBatch]):
-    """Hands out batches with their reference texts in ``example``; ranks take turns.
+    """Hands out batches; those to be translated carry their reference texts in ``example``.
 
-    A rank that is done returns empty lists until the last one is, so that no pair is lost.
+    Ranks take turns; one that is done returns empty lists until the last one is, so that no pair
+    is lost.
     """
 
     def __init__(
@@ -29,29 +30,35 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
         gang: Gang,
         *,
         max_num_tokens: int,
+        num_translated: int | None = None,
     ) -> None:
         """
-        :param rows: The rows of one direction, in the order to translate a part of them by.
+        :param rows: The rows of one direction.
+        :param num_translated: How many of them, from the first, are to be translated; ``None`` for
+            all.
         """
         self._corpus = corpus
         self._tokenizer = tokenizer
         self._batcher = batcher
         self._gang = gang
 
-        kept, pairs = tokenizer(rows)
+        limit = len(rows) if num_translated is None else num_translated
+
+        self._batches = [
+            *((batch, True) for batch in self._group(rows[:limit], max_num_tokens)),
+            *((batch, False) for batch in self._group(rows[limit:], max_num_tokens)),
+        ]
+        self._next = 0
+
+    def _group(self, rows: NDArray[np.int64], max_num_tokens: int) -> list[NDArray[np.int64]]:
+        kept, pairs = self._tokenizer(rows)
 
         lengths = [
-            max(len(source), len(target)) + 4
+            max(len(source), len(target))
             for source, target in zip(pairs.source, pairs.target, strict=True)
         ]
 
-        groups = [np.asarray(group) for group in batches_by_length(lengths, max_num_tokens)]
-
-        # Not by length: the first of them are the ones that are translated.
-        groups.sort(key=lambda group: int(group.min()))
-
-        self._batches = [kept[group] for group in groups]
-        self._next = 0
+        return [kept[group] for group in batches_by_length(lengths, max_num_tokens)]
 
     def __iter__(self) -> Self:
         return self
@@ -66,14 +73,14 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
 
         mine = begin + self._gang.rank
 
-        return [self._batch(self._batches[mine])] if mine < len(self._batches) else []
+        return [self._batch(*self._batches[mine])] if mine < len(self._batches) else []
 
-    def _batch(self, rows: NDArray[np.int64]) -> Seq2SeqBatch:
+    def _batch(self, rows: NDArray[np.int64], translated: bool) -> Seq2SeqBatch:
         _, pairs = self._tokenizer(rows)
 
-        _, references = self._corpus.texts(rows)
+        references = self._corpus.texts(rows)[1] if translated else None
 
-        return self._batcher.collate(pairs, example=list(references))
+        return self._batcher.collate(pairs, example=references)
 
     def reset(self) -> None:
         self._next = 0

@@ -90,7 +90,6 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         self._config = config
         self._generator = generator
         self._prompt = SequenceFormats(tokenizer).get(direction.target, "target").prefix
-        self._num_translated = 0
         self._signatures_logged = False
 
     @property
@@ -109,8 +108,6 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         if self._config.chrf:
             metric_bag.add("chrf", ChrfMetric())
 
-        self._num_translated = 0
-
     @override
     def process_batch(self, batch: Seq2SeqBatch, metric_bag: MetricBag) -> None:
         input_batch, target_batch = batch.as_auto_regressive()
@@ -125,14 +122,14 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         update_nll_loss_metric(metric_bag, loss, num_targets=target_batch.num_elements)
         update_seq2seq_batch_metrics(metric_bag, input_batch)
 
-        limit = self._config.max_num_examples
+        references = batch.example
 
-        if self._config.translates and (limit is None or self._num_translated < limit):
-            self._translate(batch, metric_bag)
+        if isinstance(references, list) and self._config.translates:
+            self._translate(batch, references, metric_bag)
 
-            self._num_translated += batch.num_examples
-
-    def _translate(self, batch: Seq2SeqBatch, metric_bag: MetricBag) -> None:
+    def _translate(
+        self, batch: Seq2SeqBatch, references: Sequence[str], metric_bag: MetricBag
+    ) -> None:
         if self._generator is None:
             raise TrainingError("BLEU and chrF++ need a sequence generator.")
 
@@ -144,21 +141,10 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
 
         texts = [self._decoder(hypotheses[0].seq) for hypotheses in output.hypotheses]
 
-        references = self._references(batch)
-
         if self._config.bleu:
             metric_bag.get("bleu", BleuMetric).update(references, texts)
         if self._config.chrf:
             metric_bag.get("chrf", ChrfMetric).update(references, texts)
-
-    @staticmethod
-    def _references(batch: Seq2SeqBatch) -> Sequence[str]:
-        references = batch.example
-
-        if not isinstance(references, list):
-            raise TrainingError("A validation batch must carry its reference texts.")
-
-        return references
 
     @override
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:

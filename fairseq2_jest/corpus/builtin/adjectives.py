@@ -137,6 +137,5 @@ quietly|leise|mallaŭte|intr prep
 loudly|laut|laŭte|intr
 alone|allein|sole|intr motion
 carefully|vorsichtig|zorge|tr put
-gladly|gern|volonte|intr dat tr
 together with a friend|zusammen mit einem Freund|kune kun amiko|intr motion tr
 """

@@ -195,6 +195,14 @@ def _verb_forms(clause: Clause, asked: bool) -> tuple[str, str]:
     return (verb.past if tense == "past" else verb.present)[who], ""
 
 
+def _extraposed(node: Phrase, after: list[str]) -> Phrase:
+    """Move the relative clause of an object behind the closing verb."""
+    if isinstance(node, NounPhrase) and node.relative is not None:
+        after.append(", " + relative(node.relative))
+        return node._replace(relative=None)
+    return node
+
+
 def _middle(clause: Clause) -> tuple[list[str], list[str]]:
     """The middle field after the subject, and what is moved behind the closing verb."""
     verb = clause.verb
@@ -203,15 +211,14 @@ def _middle(clause: Clause) -> tuple[list[str], list[str]]:
     target = clause.object
     if target is not None and not isinstance(target, (Gap, Asked)):
         if verb.government[0]:
+            target = _extraposed(target, after)
             late.append(prepositional(verb.government[0], target, verb.government[1]))
         elif isinstance(target, Pronoun):
             pronouns.append(phrase(target, verb.government[1]))
         else:
             indefinite = isinstance(target, NounPhrase) and target.determiner in ("a", "zero")
             negated_object = clause.negated and indefinite
-            if isinstance(target, NounPhrase) and target.relative is not None:
-                after.append(", " + relative(target.relative))
-                target = target._replace(relative=None)
+            target = _extraposed(target, after)
             early.append(phrase(target, verb.government[1], negated_object))
             if indefinite and clause.manner is not None:
                 early.insert(0, clause.manner.german)

@@ -72,6 +72,10 @@ FIXED_PLACES: Final = (
     Adverbial("outside", "draußen", "ekstere", frozenset("o"), False),
 )
 HOME: Final = Adverbial("home", "nach Hause", "hejmen", frozenset(), True)
+STATE_TIMES: Final = frozenset(
+    ("today", "now", "yesterday", "last week", "last year", "this week", "ten years ago")
+)
+"""The times that go with a state as well as with an event."""
 OWNERS: Final = ("my", "your", "his", "her", "our", "their")
 NUMBERS: Final = (
     *("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve"),
@@ -112,6 +116,7 @@ class Sampler:
         self._frames = frames
         self._nouns = tuple(filter(kept, NOUNS_ALL))
         self._people = tuple(n for n in self._nouns if n.kind == "p")
+        self._relational = tuple(n for n in self._people if n.english in _RELATIONAL)
         self._countable = tuple(n for n in self._nouns if n.plural_forms)
         self._places = tuple(n for n in self._nouns if n.located[0])
         self._times: dict[str, list[Adverbial]] = {}
@@ -145,7 +150,8 @@ class Sampler:
         elif draw < 0.7:
             determiner = "a"
         elif draw < 0.85:
-            determiner = self._one(OWNERS)
+            owned = noun.kind not in "pahbow" or noun.english in _RELATIONAL
+            determiner = self._one(OWNERS) if owned else "the"
         elif self._core:
             determiner = "the"
         elif draw < 0.9:
@@ -156,20 +162,24 @@ class Sampler:
             else:
                 determiner = "every" if draw < 0.92 else "the"
         else:
+            if noun.kind in "hbow" or (noun.kind == "p" and noun.english not in _RELATIONAL):
+                return NounPhrase(noun, plural)
             determiner = "the"
             possessor = self._one(self._people)
             owner = (
-                NounPhrase(possessor, determiner=self._one(("the", *OWNERS)))
+                NounPhrase(possessor, determiner=self._possessive(possessor))
                 if self._chance(0.6)
                 else self._one(PEOPLE)
             )
-            if isinstance(owner, Name) or noun.kind in "hbow":
-                owner = None if noun.kind in "how" else owner
         adjective = None
         if self._chance(described):
             suited = _suited(noun.english, self._core, False)
             adjective = self._one(suited) if suited else None
         return NounPhrase(noun, plural, determiner, adjective, owner)
+
+    def _possessive(self, noun: Noun) -> str:
+        owned = noun.kind not in "pbow" or noun.english in _RELATIONAL
+        return self._one(("the", *OWNERS)) if owned else "the"
 
     def _person(self) -> Phrase:
         draw = self._random()
@@ -178,8 +188,8 @@ class Sampler:
         if draw < 0.42:
             return self._one(PEOPLE)
         if draw < 0.48 and not self._core:
-            first = NounPhrase(self._one(self._people), determiner=self._one(OWNERS))
-            return Pair(self._one(PEOPLE), first)
+            second = self._one(self._relational)
+            return Pair(self._one(PEOPLE), NounPhrase(second, determiner=self._one(OWNERS)))
         return self._noun_phrase(self._one(self._people))
 
     def _subject(self, verb: Verb) -> Phrase:
@@ -230,16 +240,15 @@ class Sampler:
 
     def clause(self, tense: str, frame: str = "", subject: Phrase | None = None) -> Clause:
         """A clause without negation, modal or adverbs, in ``tense``."""
-        frame = frame or self._one(self._frames)
         while True:
-            verb = self._one(self._verbs[frame])
+            verb = self._one(self._verbs[frame or self._one(self._frames)])
             ambiguous = verb.english.past == verb.english.base
             if tense == "past" and ambiguous:
                 continue
             if tense == "progressive" and verb.stative:
                 continue
             actor = subject if subject is not None else self._subject(verb)
-            if not _able(actor, verb):
+            if not _able(actor, verb) or not _suits(actor, verb):
                 continue
             if tense == "past" and agreement(actor) == YOU:
                 if subject is not None:
@@ -305,8 +314,8 @@ class Sampler:
                 other = self._one(fellows)
                 if other.english not in adjective.nouns:
                     continue
-                determiner = self._one(("the", *OWNERS))
-                clause = clause._replace(than=NounPhrase(other, determiner=determiner))
+                than = NounPhrase(other, determiner=self._possessive(other))
+                clause = clause._replace(than=than)
             return clause
 
     def _exists(self, tense: str) -> Clause:
@@ -329,8 +338,6 @@ class Sampler:
 
     def _adverbs(self, clause: Clause, front: bool = True) -> Clause:
         tense = clause.tense
-        if clause.modal is not None and tense == "present":
-            tense = "present"
         still = clause.verb.stative or clause.verb.frame in ("be", "exist")
         if clause.manner is None and not still and not clause.negated and self._chance(0.12):
             manners = self._manners.get(clause.verb.frame, [])
@@ -339,11 +346,15 @@ class Sampler:
         if tense == "progressive" or clause.verb.frame == "exist":
             return clause
         draw = self._random()
+        if clause.than is not None:
+            return clause
         if draw < 0.4 and tense in self._times:
             fronted = front and self._chance(0.45)
-            clause = clause._replace(time=self._one(self._times[tense]), fronted=fronted)
+            time = self._one(self._times[tense])
+            if not clause.verb.stative or time.english in STATE_TIMES:
+                clause = clause._replace(time=time, fronted=fronted)
         elif draw < 0.55 and tense in self._frequencies and not clause.negated:
-            if clause.modal is None and clause.than is None:
+            if clause.modal is None and (clause.verb.frame == "be" or not clause.verb.stative):
                 clause = clause._replace(frequency=self._one(self._frequencies[tense]))
         return clause
 
@@ -427,7 +438,7 @@ class Sampler:
         verb = self._one(MATRIX_ALL)
         tense = self._one(("present", "past"))
         subject = self._person()
-        if tense == "past" and agreement(subject) == YOU:
+        if agreement(subject) == YOU:
             tense = "present"
         clause = Clause(subject, verb, tense)
         if verb.frame == "to":
@@ -537,6 +548,13 @@ def _clash(subject: Phrase, other: Phrase) -> bool:
     return any({subject.index, other.index} == pair for pair in overlap)
 
 
+def _suits(subject: Phrase, verb: Verb) -> bool:
+    """Whether a given subject is one of the verb's; names and pronouns are people."""
+    if isinstance(subject, NounPhrase):
+        return subject.noun in verb.subjects or subject.noun.kind == "p" == verb.subjects[0].kind
+    return verb.subjects[0].kind == "p"
+
+
 def _able(subject: Phrase, verb: Verb, target: Phrase | None = None) -> bool:
     if not isinstance(subject, NounPhrase) or subject.noun.english not in _UNDERAGE:
         return True
@@ -544,12 +562,18 @@ def _able(subject: Phrase, verb: Verb, target: Phrase | None = None) -> bool:
     return verb.english.base not in ADULT and thing not in ADULT
 
 
+_RELATIONAL: Final = frozenset(GROUPS["relational"].split())
 _UNDERAGE: Final = frozenset(GROUPS["underage"].split())
 
 
 def _negatable(clause: Clause) -> bool:
     target = clause.object
+    subject = clause.subject
+    if clause.tense == "progressive" or clause.manner is not None:
+        return False
     if clause.modal is not None and clause.modal.name in ("must", "have to", "may"):
+        return False
+    if isinstance(subject, NounPhrase) and subject.determiner in ("a", "every", "many", "some"):
         return False
     if isinstance(target, NounPhrase):
         return target.determiner not in (*NUMBERS, "many", "some", "every")

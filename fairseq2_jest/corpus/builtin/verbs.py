@@ -152,6 +152,9 @@ GROUPS: Final = {
     "swimmers": "dog duck bear",
     "pets": "dog cat horse rabbit",
     "transit": "bus train tram ship",
+    "relational": "child teacher student doctor father mother brother sister son daughter friend "
+    "neighbour colleague grandmother grandfather uncle aunt cousin lawyer guest customer boss "
+    "secretary patient dog cat horse",
     "underage": "child boy girl",
 }
 

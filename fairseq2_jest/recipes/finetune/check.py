@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairseq2.data.tokenizers import load_tokenizer
+from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
 from fairseq2.runtime.dependency import get_dependency_resolver
 
@@ -10,3 +10,42 @@ from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.reading import check_languages
 from fairseq2_jest.selection.selector import BatchSelector
+
+
+def check(config: FinetuneConfig) -> list[str]:
+    """Opens the splits, checks their languages, and returns a line about each part of the run.
+
+    :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
+    """
+    resolver = get_dependency_resolver()
+
+    context = RecipeContext(resolver)
+
+    dataset, tokenizer = context.get_dataset_as(ParallelText), context.get_tokenizer()
+
+    lines = []
+
+    for split in (config.dataset.train_split, config.dataset.valid_split):
+        if split is None:
+            continue
+
+        corpus = dataset.open(split)
+
+        check_languages(corpus, tokenizer)
+
+        directions = ", ".join(str(direction) for direction in corpus.directions)
+
+        lines.append(f"{split}: {len(corpus):,} pairs, {directions}")
+
+    components = resolver.resolve(ComponentManager)
+
+    selector = components.create_component(
+        BatchSelector, config.batch_selector.name, config.batch_selector.config
+    )
+
+    lines.append(
+        f"{config.batch_selector.name}: trains on {selector.sub_batch_size:,} of each "
+        f"{selector.super_batch_size:,} pairs"
+    )
+
+    return lines

@@ -53,7 +53,7 @@ class ShapeSection(SupportsStructure):
 
 @dataclass(kw_only=True)
 class TinyConfig:
-    dataset: DatasetSection = field(default_factory=lambda: DatasetSection(family="generic_text"))
+    dataset: DatasetSection = field(default_factory=lambda: DatasetSection(family="parallel_text"))
     tokenizer: TokenizerSection = field(default_factory=lambda: TokenizerSection(name="nllb-200"))
     shape: ShapeSection = field(default_factory=ShapeSection)
     seq2seq_generator: Seq2SeqGeneratorSection = field(default_factory=Seq2SeqGeneratorSection)

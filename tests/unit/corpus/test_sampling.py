@@ -70,9 +70,7 @@ def test_equal_weights_give_each_row_once_an_epoch(
     sizes: list[int], shuffle: bool, seed: int, epochs: int
 ) -> None:
     total = sum(sizes)
-    sampler = CorpusSampler(
-        sizes, [1.0] * len(sizes), seed, shuffle=shuffle, max_epochs=epochs
-    )
+    sampler = CorpusSampler(sizes, [1.0] * len(sizes), seed, shuffle=shuffle, max_epochs=epochs)
     for epoch in range(epochs):
         assert sampler.epoch == epoch
         assert np.array_equal(np.sort(sampler.next_rows(total)), np.arange(total))

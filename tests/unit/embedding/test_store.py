@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fairseq2_jest.embedding.errors import EmbeddingError
-from fairseq2_jest.embedding.store import EmbeddingStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.embedding.store import EmbeddingStore
 
 IDENTITY = {"corpus": "c", "side": "source", "model": "m"}
 DIM = 5
@@ -23,9 +24,7 @@ NUM_ROWS = 40
 
 
 def open_store(folder: Path, **changes: str) -> EmbeddingStore:
-    return EmbeddingStore.open(
-        folder, identity={**IDENTITY, **changes}, dim=DIM, num_rows=NUM_ROWS
-    )
+    return EmbeddingStore.open(folder, identity={**IDENTITY, **changes}, dim=DIM, num_rows=NUM_ROWS)
 
 
 def vectors_of(rows: np.ndarray, salt: int = 0) -> np.ndarray:
@@ -214,8 +213,9 @@ store = EmbeddingStore.open(
     Path(sys.argv[1]), identity={"corpus": "c", "side": "source", "model": "m"}, dim=512,
     num_rows=200_000,
 )
-rng = np.random.default_rng(0)
-while len(left := store.missing(rng.choice(200_000, 50, replace=False))):
+rng = np.random.default_rng(int(sys.argv[2]))
+while True:
+    left = store.missing(rng.choice(200_000, 50, replace=False))
     store.write(left, np.repeat(left[:, None] % 2048, 512, axis=1))
     print(len(left), flush=True)
 """
@@ -224,17 +224,16 @@ while len(left := store.missing(rng.choice(200_000, 50, replace=False))):
 def test_kill_in_mid_fill_then_resume(tmp_path: Path) -> None:
     """Killed three times while writing, the store keeps every call that it had acknowledged."""
     acknowledged = 0
-    for delay in (0.05, 0.11, 0.17):
+    for seed, delay in enumerate((0.05, 0.11, 0.17)):
         with subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE
+            [sys.executable, "-c", WRITER, str(tmp_path), str(seed)], stdout=subprocess.PIPE
         ) as writer:
             assert writer.stdout is not None
             acknowledged += int(writer.stdout.readline())
             time.sleep(delay)
             writer.send_signal(signal.SIGKILL)
-            acknowledged += sum(
-                int(line) for line in writer.stdout.read().splitlines(keepends=True) if line[-1:] == b"\n"
-            )
+            lines = writer.stdout.read().splitlines(keepends=True)
+            acknowledged += sum(int(line) for line in lines if line.endswith(b"\n"))
         store = EmbeddingStore.open(tmp_path, identity=IDENTITY, dim=512, num_rows=200_000)
         rows = np.arange(200_000, dtype=np.int64)
         vectors, found = store.lookup(rows)

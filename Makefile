@@ -1,0 +1,42 @@
+# Every target rests on `make setup`, needs no root, and can be repeated.
+
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+
+.DEFAULT_GOAL := help
+
+.PHONY: help setup test test-faults demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create the environment in .venv (PYTHON=python3.10, 3.11 or 3.12 to choose)
+
+$(STAMP): pyproject.toml constraints.txt scripts/link_libsndfile.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || \
+		{ echo "Python 3.10 to 3.12 is needed; name one with PYTHON=..." >&2; exit 1; }
+	@echo "Installing into $(VENV); the first time this downloads PyTorch."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python scripts/link_libsndfile.py
+	@touch $@
+
+test: setup ## run everything that CI runs: ruff, mypy, unit and integration tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/unit tests/integration
+
+test-faults: setup ## run the long fault tests: kill and resume at ten points
+	$(BIN)/python -m pytest tests/fault
+
+demo: setup ## train on the built-in corpus with and without joint selection, and compare
+	$(BIN)/python -m benchmarks.demo
+
+clean: ## remove what was built and cached, but not the environment or runs
+	rm -rf build dist .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,44 @@
+"""The named components that a recipe's config can choose from."""
+
+from __future__ import annotations
+
+from fairseq2.recipe.component import register_component
+from fairseq2.runtime.dependency import DependencyContainer
+
+from fairseq2_jest.embedding.builtin_reference import (
+    BuiltinReferenceConfig,
+    create_builtin_reference_encoder,
+)
+from fairseq2_jest.embedding.reference import (
+    ReferenceEncoder,
+    SentenceTransformerConfig,
+    create_sentence_transformer_encoder,
+)
+from fairseq2_jest.selection.iid import IidConfig, create_iid_selector
+from fairseq2_jest.selection.independent import IndependentConfig, create_independent_selector
+from fairseq2_jest.selection.joint import JointConfig, create_joint_selector
+from fairseq2_jest.selection.selector import BatchSelector
+
+
+def register_components(container: DependencyContainer) -> None:
+    """Registers batch selectors and reference encoders."""
+    register_component(container, BatchSelector, "iid", IidConfig, create_iid_selector)
+    register_component(
+        container, BatchSelector, "independent", IndependentConfig, create_independent_selector
+    )
+    register_component(container, BatchSelector, "joint", JointConfig, create_joint_selector)
+
+    register_component(
+        container,
+        ReferenceEncoder,
+        "sentence_transformer",
+        SentenceTransformerConfig,
+        create_sentence_transformer_encoder,
+    )
+    register_component(
+        container,
+        ReferenceEncoder,
+        "builtin",
+        BuiltinReferenceConfig,
+        create_builtin_reference_encoder,
+    )

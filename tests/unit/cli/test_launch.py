@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+def output(folder: Path) -> Any:
+    (file,) = folder.glob("**/out.json")
+
+    return json.loads(file.read_text())
+
+
+def test_preset_file_and_overrides_reach_the_run(presets: Path, cli: Cli) -> None:
+    presets.joinpath("p.yaml").write_text("steps: 1\nshape: {config: {radius: 4.0}}\n")
+
+    Path("mine.yaml").write_text("steps: 2\nshape: {name: square}\n")
+
+    code, _, err = cli(
+        "mt", "tiny", "out", "--preset", "p", "--config-file", "mine.yaml", "--no-rich",
+        "--config", "steps=3",
+    )  # fmt: skip
+
+    assert code == 0, err
+    assert output(Path("out")) == {
+        "steps": 3,
+        "shape": "square",
+        "c": "SquareConfig(side=2, corner='sharp')",
+    }
+
+
+def test_out_left_out_is_said_and_the_run_directory_too(presets: Path, cli: Cli) -> None:
+    presets.joinpath("p.yaml").write_text("steps: 1\n")
+
+    code, _, err = cli("mt", "tiny", "--preset", "p", "--no-rich")
+
+    (run,) = Path("runs/p").iterdir()
+
+    assert code == 0, err
+    assert err.splitlines()[0] == "Output goes to runs/p; give OUT to choose another."
+    assert f"Run directory: {run.resolve()}" in err
+
+
+def test_dumped_config_gives_the_same_run(presets: Path, cli: Cli) -> None:
+    presets.joinpath("p.yaml").write_text("steps: 5\nshape: {name: square}\n")
+
+    code, dumped, _ = cli("mt", "tiny", "--preset", "p", "--dump-config")
+
+    Path("mine.yaml").write_text(dumped)
+
+    assert code == 0
+    assert not Path("runs").exists()
+    assert cli("mt", "tiny", "--dump-config", "--config-file", "mine.yaml")[:2] == (0, dumped)
+
+
+def test_secrets_stay_out_of_the_log(
+    presets: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
+    monkeypatch.setenv("HF_HOME_DIR", "not_secret")
+
+    _, _, err = cli("mt", "tiny", "out", "--no-rich")
+
+    (log,) = Path("out").glob("**/rank_0.log")
+
+    for text in (err, log.read_text()):
+        assert "HF_HOME_DIR=not_secret" in text
+        assert "HF_TOKEN=***" in text
+        assert "hf_very_secret" not in text
+
+    assert os.environ["HF_TOKEN"] == "hf_very_secret"
+
+
+def test_own_error_in_a_run_is_one_sentence(presets: Path, cli: Cli) -> None:
+    code, _, err = cli("mt", "tiny", "out", "--no-rich", "--config", "fail=true")
+
+    assert code == 2
+    assert err.splitlines()[-1].endswith(
+        "corpus.de, line 3: {braces} and an empty side; drop the line."
+    )
+    assert "Traceback" not in err
+
+
+def test_config_fault_is_one_sentence(presets: Path, cli: Cli) -> None:
+    code, out, err = cli("mt", "tiny", "out", "--config", "stepz=1")
+
+    assert (code, out) == (2, "")
+    assert err == "fairseq2: --config: stepz is not a known config key; did you mean steps?\n"
+    assert not Path("out").exists()
+
+
+def test_check_prints_what_the_command_says(presets: Path, cli: Cli) -> None:
+    assert cli("mt", "check", "--config", "steps=4") == (0, "4 steps\n", "")
+
+
+def test_check_tells_an_own_error(presets: Path, cli: Cli) -> None:
+    assert cli("mt", "check", "tiny", "--config", "fail=true") == (
+        2,
+        "",
+        "fairseq2: corpus.de is empty; give another file.\n",
+    )
+
+
+def test_assets_group_is_fairseq2s(cli: Cli) -> None:
+    code, out, _ = cli("assets", "show", "nllb-200")
+
+    assert code == 0
+    assert "tokenizer_family" in out
