@@ -27,7 +27,7 @@ def _register(container: DependencyContainer) -> None:
     from fairseq2_jest.cli.errors import register_error_handlers
     from fairseq2_jest.corpus.config import ParallelTextConfig
     from fairseq2_jest.corpus.dataset import ParallelText, open_parallel_text
-    from fairseq2_jest.models.builtin_tokenizer import register_builtin_tokenizer
+    from fairseq2_jest.embedding.builtin_tokenizer import register_builtin_tokenizer
     from fairseq2_jest.models.tiny import register_tiny_models
 
     register_dataset_family(

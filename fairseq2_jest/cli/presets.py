@@ -38,7 +38,9 @@ def list_presets(command: str) -> list[Preset]:
         folder = Path(root, "recipes", command)
 
         if folder.is_dir():
-            return [Preset(name=f.stem, file=f) for f in sorted(folder.glob("*.yaml"))]
+            presets = (Preset(name=f.stem, file=f) for f in folder.glob("*.yaml"))
+
+            return sorted(presets, key=lambda p: p.name)
 
     return []
 

@@ -38,7 +38,7 @@ class ReferenceTraining:
     in valid or in test, hence the reference has seen nothing that it is asked to judge."""
 
     vocab_size: int = 2_000
-    """Word pieces, shared by both languages."""
+    """Pieces of words, shared by both languages."""
 
     dim: int = 128
     """The length of an embedding."""
@@ -158,10 +158,13 @@ def _train(pairs: Sequence[tuple[str, str]], training: ReferenceTraining) -> Sen
 def _train_tokenizer(pairs: Sequence[tuple[str, str]], vocab_size: int) -> Tokenizer:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    # Not WordPiece: its trainer numbers pieces by the order of a hash map, anew in each process.
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Punctuation()]
+    )
+    trainer = trainers.BpeTrainer(
         vocab_size=vocab_size, special_tokens=["[UNK]"], show_progress=False
     )
     tokenizer.train_from_iterator((side for pair in pairs for side in pair), trainer)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fairseq2.models.nllb import NllbConfig
 from fairseq2.runtime.config_registry import ConfigRegistrar
 from fairseq2.runtime.dependency import DependencyContainer
 
-from fairseq2_jest.models.builtin_tokenizer import BUILTIN_VOCAB_SIZE
+BUILTIN_VOCAB_SIZE: Final = 2_000
+"""The vocabulary of the built-in corpus's tokenizer, special tokens included."""
 
 
 def register_tiny_models(container: DependencyContainer) -> None:

@@ -72,6 +72,4 @@ class ReferenceEncoderSection(SupportsStructure):
 
     @override
     def structure(self, resolver: DependencyResolver) -> None:
-        self.config = structure_component_config(
-            resolver, ReferenceEncoder, self.name, self.config
-        )
+        self.config = structure_component_config(resolver, ReferenceEncoder, self.name, self.config)

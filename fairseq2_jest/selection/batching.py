@@ -74,6 +74,4 @@ class MicroBatcher:
         source_seqs, source_lens = pad(sources, self._pad_idx)
         target_seqs, target_lens = pad(targets, self._pad_idx)
 
-        return Seq2SeqBatch(
-            source_seqs, source_lens, target_seqs, target_lens, example=example
-        )
+        return Seq2SeqBatch(source_seqs, source_lens, target_seqs, target_lens, example=example)

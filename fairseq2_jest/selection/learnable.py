@@ -42,7 +42,9 @@ class LearnabilityConfig(Validatable):
         }
         for name, weight in weights.items():
             if not 0.0 <= weight < float("inf"):
-                result.add_error(f"`{name}` must be a finite number of at least 0, but is {weight}.")
+                result.add_error(
+                    f"`{name}` must be a finite number of at least 0, but is {weight}."
+                )
 
         if self.learner_weight == 0.0 and self.reference_weight == 0.0:
             result.add_error("`learner_weight` and `reference_weight` must not both be 0.")

@@ -39,6 +39,23 @@ class SelectionStats:
     """Averages by metric name; only those that apply."""
 
 
+def names_of_means(*, learner: bool, reference: bool, labelled: bool) -> list[str]:
+    """The names of the averages that :func:`describe_selection` can report."""
+    names = ["selection_temperature", "selection_support"] if learner or reference else []
+
+    for name, present in (("learner", learner), ("reference", reference)):
+        if present:
+            names += [f"{name}_score_selected", f"{name}_score_passed_over"]
+
+    if learner or reference:
+        names.append("redundancy")
+
+    if labelled:
+        names += ["noise_share_selected", "noise_share_seen"]
+
+    return names
+
+
 def describe_selection(
     super_batch: SuperBatch, selection: Selection, labels: Sequence[str | None]
 ) -> dict[str, float]:

@@ -22,7 +22,11 @@ from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.errors import SelectionError
 from fairseq2_jest.selection.learnability import EmbeddedPairs
 from fairseq2_jest.selection.log import SelectionLog
-from fairseq2_jest.selection.metrics import SelectionStats, describe_selection
+from fairseq2_jest.selection.metrics import (
+    SelectionStats,
+    describe_selection,
+    names_of_means,
+)
 from fairseq2_jest.selection.selector import BatchSelector, SuperBatch
 from fairseq2_jest.selection.tokenizing import SuperBatchReader
 
@@ -120,15 +124,22 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
             num_selected=len(indices),
             seconds=seconds,
             learner_tokens=0 if self._learner is None else _num_tokens(tokenized.pairs),
-            means=describe_selection(
-                super_batch, selection, self._corpus.labels(tokenized.rows)
-            ),
+            means=describe_selection(super_batch, selection, self._corpus.labels(tokenized.rows)),
         )
 
         gang = self._gangs.dp
 
         return self._batcher.batches(
             tokenized.pairs.take(indices), rank=gang.rank, num_ranks=gang.size
+        )
+
+    @property
+    def mean_names(self) -> list[str]:
+        """The names of the averages that every step reports, see :class:`SelectionStats`."""
+        return names_of_means(
+            learner=self._learner is not None,
+            reference=self._reference is not None,
+            labelled=self._corpus.is_labelled,
         )
 
     def _embed(self, rows: NDArray[np.int64], pairs: TokenizedPairs) -> SuperBatch:

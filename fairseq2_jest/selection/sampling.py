@@ -36,9 +36,7 @@ def chunk_sizes(num_rows: int, filter_ratio: float, num_chunks: int) -> list[int
 
 def gumbel_noise(shape: tuple[int, ...], generator: Generator) -> Tensor:
     """Standard Gumbel noise in fp32, drawn on the generator's device."""
-    uniform = torch.rand(
-        shape, generator=generator, device=generator.device, dtype=torch.float64
-    )
+    uniform = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
 
     # `rand` can return 0, never 1.
     uniform.clamp_(min=torch.finfo(torch.float64).tiny)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -131,5 +130,3 @@ class SuperBatchReader:
         self._sampler.load_state_dict(state)
 
         self._state = self._sampler.state_dict()
-
-

@@ -23,7 +23,7 @@ from typing_extensions import override
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.flops import FlopsModel
-from fairseq2_jest.training.metrics import MEANS, TOTALS
+from fairseq2_jest.training.metrics import TOTALS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
         add_nll_loss_metric(metric_bag)
         add_seq2seq_batch_metrics(metric_bag)
 
-        for name in MEANS:
+        for name in self._reader.mean_names:
             metric_bag.add(name, Mean())
         for name in TOTALS:
             metric_bag.add(name, Sum())
@@ -142,11 +142,6 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
 
     @override
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
-        for name in MEANS:
-            # A mean that no step reported is 0 / 0.
-            if float(values[name]) != float(values[name]):  # type: ignore[arg-type]
-                del values[name]
-
         selection_time = float(values["selection_time"])  # type: ignore[arg-type]
         step_time = float(values["step_time"])  # type: ignore[arg-type]
 

@@ -105,5 +105,3 @@ def rows_of_direction(corpus: Corpus, index: int) -> NDArray[np.int64]:
     rows = np.arange(len(corpus), dtype=np.int64)
 
     return rows[np.asarray(corpus.direction_index(rows)) == index]
-
-

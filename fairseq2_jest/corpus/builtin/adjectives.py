@@ -1,8 +1,8 @@
 """The adjectives, and the adverbials of time, frequency and manner.
 
-An adjective: English, German, the classes of nouns that it suits (or ``=`` and the nouns
-themselves), Esperanto root, and both comparatives (``-`` where it has none). An adverbial:
-English, German, Esperanto, and the tenses or frames that it goes with.
+An adjective: English, German, the classes of nouns that it suits (or ``=`` and a
+name of ``GROUPS``), Esperanto root, and both comparatives (``-`` where it has none). An adverbial:
+English, German, Esperanto, and the tenses (for a manner, the English verbs) that it goes with.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ long lang rs long longer länger
 short kurz rs mallong shorter kürzer
 clean sauber tcvkhn pur cleaner sauberer
 dirty schmutzig tcvkahnw malpur dirtier schmutziger
-wooden hölzern =table,chair,spoon,box,toy,door,bed,shelf,cupboard,bench,bridge lign - -
-broken kaputt =car,bicycle,clock,phone,computer,camera,lamp,chair,door,window,cup,glass,plate,umbrella,toy romp - -
-important wichtig xrp grav more_important wichtiger
-difficult schwierig =problem,question,text,task,word,rule,book,plan malfacil more_difficult schwieriger
-simple einfach =problem,question,text,task,word,rule,plan,recipe,answer simpl simpler einfacher
+wooden hölzern =made_of_wood lign - -
+broken kaputt =breakable romp - -
+important wichtig xr grav more_important wichtiger
+difficult schwierig =intricate malfacil more_difficult schwieriger
+simple einfach =plain simpl simpler einfacher
 funny lustig prs amuz funnier lustiger
-dark dunkel =forest,room,cellar,street,bedroom,house malhel darker dunkler attr=dunkl
+dark dunkel =unlit malhel darker dunkler attr=dunkl
 modern modern cvkhbs modern more_modern moderner
-comfortable bequem =chair,sofa,bed,armchair,shoe,jacket,car,flat,hotel komfort more_comfortable bequemer
-dangerous gefährlich =bear,lion,wolf,dog,elephant,street,bridge,river,plan,mountain danĝer more_dangerous gefährlicher
+comfortable bequem =comfortable komfort more_comfortable bequemer
+dangerous gefährlich =dangerous danĝer more_dangerous gefährlicher
 quiet ruhig phob trankvil quieter ruhiger
 hungry hungrig pa malsat - -
 polite höflich p ĝentil politer höflicher
@@ -78,8 +78,8 @@ thin dünn pa maldik thinner dünner
 nervous nervös p nervoz more_nervous nervöser
 proud stolz p fier prouder stolzer
 honest ehrlich p honest more_honest ehrlicher
-deep tief =lake,river,pool,cellar,plate profund deeper tiefer
-wide breit =street,river,bridge,bed,table larĝ wider breiter
+deep tief =deep profund deeper tiefer
+wide breit =broad larĝ wider breiter
 """
 
 TIMES: Final = """
@@ -131,11 +131,11 @@ probably|wahrscheinlich|verŝajne|present past perfect future
 """
 
 MANNERS: Final = """
-quickly|schnell|rapide|motion tr
-slowly|langsam|malrapide|motion tr
-quietly|leise|mallaŭte|intr prep
-loudly|laut|laŭte|intr
-alone|allein|sole|intr motion
-carefully|vorsichtig|zorge|tr put
-together with a friend|zusammen mit einem Freund|kune kun amiko|intr motion tr
+quickly|schnell|rapide|run drive eat read write repair solve clean wash answer
+slowly|langsam|malrapide|eat drink read drive go swim write paint
+quietly|leise|mallaŭte|laugh cry sing speak talk
+loudly|laut|laŭte|laugh cry sing speak
+alone|allein|sole|work live sleep dance travel play
+carefully|vorsichtig|zorge|wash clean open close lay place carry paint repair
+together with a friend|zusammen mit einem Freund|kune kun amiko|dance sing travel play cook swim
 """

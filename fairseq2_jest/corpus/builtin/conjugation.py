@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-I, YOU, SHE, WE, THEY = 0, 1, 2, 3, 4
-"""Indices of person and number into every table of finite forms."""
+YOU, SHE, WE, THEY = 1, 2, 3, 4
+"""Indices of person and number into every table of finite forms; the first is *I*."""
 
 _INSEPARABLE: Final = ("be", "ver", "er", "ent", "zer", "emp")
 
@@ -96,10 +96,7 @@ def _present(infinitive: str, stem: str, third: str) -> tuple[str, ...]:
     if third == "weiß":
         return ("weiß", "weißt", "weiß", infinitive, infinitive)
     root = third.removesuffix("t")
-    if root[-1] in "sßxz":
-        second = root + "t"
-    else:
-        second = root + "st"
+    second = root + ("t" if root[-1] in "sßxz" else "st")
     first = stem[:-2] + "le" if stem.endswith("el") else stem + "e"
     return (first, second, third, infinitive, infinitive)
 
@@ -161,10 +158,33 @@ def _modal(
 
 
 MODALS: Final = (
-    _modal("can", ("can", "can", "could"), True, ("kann", "kannst", "kann", "können"), "konnte", "pov"),
+    _modal(
+        "can", ("can", "can", "could"), True, ("kann", "kannst", "kann", "können"), "konnte", "pov"
+    ),
     _modal("must", ("must", "must", ""), True, ("muss", "musst", "muss", "müssen"), "", "dev"),
-    _modal("want", ("want to", "wants to", "wanted to"), False, ("will", "willst", "will", "wollen"), "wollte", "vol"),
-    _modal("should", ("should", "should", ""), True, ("sollte", "solltest", "sollte", "sollten"), "", "devus"),
+    _modal(
+        "want",
+        ("want to", "wants to", "wanted to"),
+        False,
+        ("will", "willst", "will", "wollen"),
+        "wollte",
+        "vol",
+    ),
+    _modal(
+        "should",
+        ("should", "should", ""),
+        True,
+        ("sollte", "solltest", "sollte", "sollten"),
+        "",
+        "devus",
+    ),
     _modal("may", ("may", "may", ""), True, ("darf", "darfst", "darf", "dürfen"), "", "rajt"),
-    _modal("have to", ("have to", "has to", "had to"), False, ("muss", "musst", "muss", "müssen"), "musste", "dev"),
+    _modal(
+        "have to",
+        ("have to", "has to", "had to"),
+        False,
+        ("muss", "musst", "muss", "müssen"),
+        "musste",
+        "dev",
+    ),
 )

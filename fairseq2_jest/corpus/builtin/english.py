@@ -32,7 +32,7 @@ def phrase(node: Phrase, subject: bool = False) -> str:
     if isinstance(node, NounPhrase):
         return _noun_phrase(node)
     if isinstance(node, Pronoun):
-        return (_SUBJECTS if subject else _OBJECTS)[node.index]
+        return (_SUBJECTS if subject else _OBJECTS)[node.which]
     if isinstance(node, Name):
         return node.text
     if isinstance(node, Pair):
@@ -50,7 +50,7 @@ def _noun_phrase(node: NounPhrase) -> str:
     determiner = node.determiner
     if node.owner is not None:
         owner = phrase(node.owner)
-        text = f"{owner}'{'' if owner.endswith('s') else 's'} {text}"
+        text = f"{owner}'s {text}"
     elif determiner == "a":
         if not node.plural:
             # The lexicon's one vowel letter with a consonant's sound is the u of *university*.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from fairseq2_jest.corpus.builtin.conjugation import THEY, WE
 from fairseq2_jest.corpus.builtin.lexicon import Adverbial
 from fairseq2_jest.corpus.builtin.syntax import (
     CONJUNCTIONS,
@@ -12,12 +13,12 @@ from fairseq2_jest.corpus.builtin.syntax import (
     Clause,
     Gap,
     Name,
-    NounPhrase,
     Pair,
     Phrase,
     Place,
     Pronoun,
     Sentence,
+    agreement,
 )
 
 _PRONOUNS: Final = ("mi", "vi", "li", "ŝi", "ni", "ili", "ĝi")
@@ -59,7 +60,7 @@ _PREPOSITIONS: Final = {
 def _phrase(node: Phrase, accusative: bool = False) -> str:
     n = "n" if accusative else ""
     if isinstance(node, Pronoun):
-        return _PRONOUNS[node.index] + n
+        return _PRONOUNS[node.which] + n
     if isinstance(node, Name):
         return node.esperanto + n
     if isinstance(node, Pair):
@@ -111,7 +112,8 @@ def _rest(clause: Clause) -> list[str]:
     if clause.predicate is not None:
         if clause.than is not None:
             words.append("pli")
-        words.append(f"{clause.predicate.esperanto}a")
+        plural = agreement(clause.subject) in (WE, THEY)
+        words.append(clause.predicate.esperanto + ("aj" if plural else "a"))
         if clause.than is not None:
             words.append(f"ol {_phrase(clause.than)}")
     if clause.object is not None and not isinstance(clause.object, (Gap, Asked)):

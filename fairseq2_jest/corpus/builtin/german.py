@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from fairseq2_jest.corpus.builtin.conjugation import HABEN, SEIN, WERDEN
-from fairseq2_jest.corpus.builtin.lexicon import ACC, DAT, GEN, NOM, Adverbial
+from fairseq2_jest.corpus.builtin.lexicon import DAT, GEN, NOM, Adverbial
 from fairseq2_jest.corpus.builtin.syntax import (
     CONJUNCTIONS,
     COORDINATING,
@@ -134,7 +134,7 @@ def phrase(node: Phrase, case: int, negated: bool = False) -> str:
     if isinstance(node, NounPhrase):
         return _noun_phrase(node, case, negated)
     if isinstance(node, Pronoun):
-        return _PRONOUNS[node.index][case]
+        return _PRONOUNS[node.which][case]
     if isinstance(node, Name):
         return node.text
     if isinstance(node, Pair):
@@ -206,7 +206,10 @@ def _extraposed(node: Phrase, after: list[str]) -> Phrase:
 def _middle(clause: Clause) -> tuple[list[str], list[str]]:
     """The middle field after the subject, and what is moved behind the closing verb."""
     verb = clause.verb
-    pronouns, early, late, after = [], [], [], []
+    pronouns: list[str] = []
+    early: list[str] = []
+    late: list[str] = []
+    after: list[str] = []
     negated_object = False
     target = clause.object
     if target is not None and not isinstance(target, (Gap, Asked)):
@@ -220,6 +223,9 @@ def _middle(clause: Clause) -> tuple[list[str], list[str]]:
             negated_object = clause.negated and indefinite
             target = _extraposed(target, after)
             early.append(phrase(target, verb.government[1], negated_object))
+            # Before an indefinite object stand an adverb of place and one of manner.
+            if indefinite and isinstance(clause.place, Adverbial) and verb.frame == "tr":
+                early.insert(0, clause.place.german)
             if indefinite and clause.manner is not None:
                 early.insert(0, clause.manner.german)
     if clause.recipient is not None:
@@ -229,7 +235,8 @@ def _middle(clause: Clause) -> tuple[list[str], list[str]]:
         late.insert(0, clause.manner.german)
     place = clause.place
     if isinstance(place, Adverbial):
-        late.append(place.german)
+        if place.german not in early:
+            late.append(place.german)
     elif place is not None and not isinstance(place.phrase, Gap):
         late.append(prepositional(place.german, place.phrase, place.case))
     if clause.predicate is not None:
@@ -238,7 +245,7 @@ def _middle(clause: Clause) -> tuple[list[str], list[str]]:
             after.append(f" als {phrase(clause.than, NOM)}")
         else:
             late.append(clause.predicate.german)
-    adverbs = []
+    adverbs: list[str] = []
     if clause.time is not None and not clause.fronted:
         adverbs.append(clause.time.german)
     if clause.tense == "progressive":

@@ -13,8 +13,9 @@ from fairseq2_jest.corpus.builtin.conjugation import (
     english_verb,
     german_verb,
 )
+from fairseq2_jest.corpus.builtin.groups import GROUPS
 from fairseq2_jest.corpus.builtin.nouns import NOUNS
-from fairseq2_jest.corpus.builtin.verbs import GROUPS, MATRIX_VERBS, STATIVE, VERBS
+from fairseq2_jest.corpus.builtin.verbs import MATRIX_VERBS, STATIVE, VERBS
 
 NOM, ACC, DAT, GEN = 0, 1, 2, 3
 
@@ -67,7 +68,7 @@ class Verb(NamedTuple):
 
 
 class Adverbial(NamedTuple):
-    """A fixed adverbial and the tenses or frames that it goes with."""
+    """A fixed adverbial and the tenses or English verbs that it goes with."""
 
     english: str
     german: str
@@ -98,9 +99,7 @@ def _noun(line: str, kind: str, core: bool) -> Noun:
     else:
         singular = (german, german, german, named.get("gen", _genitive(german, gender)))
     dative = plural if plural[-1] in "ns" else plural + "n"
-    located, directed = (
-        tuple(named.get(name, ":").split(":", 1)) for name in ("loc", "dir")
-    )
+    located, directed = (tuple(named.get(name, ":").split(":", 1)) for name in ("loc", "dir"))
     return Noun(
         english=singular_en,
         english_plural="" if plural == "-" else plural_en or english_plural(singular_en),
@@ -175,10 +174,7 @@ def _verbs(table: str) -> tuple[Verb, ...]:
 def _adjective(line: str, core: bool) -> Adjective:
     english, german, kinds, esperanto, comparative_en, comparative_de, *flags = line.split()
     stem = flags[0].removeprefix("attr=") if flags else german
-    if kinds.startswith("="):
-        suited = frozenset(kinds[1:].split(","))
-    else:
-        suited = frozenset(noun.english for noun in NOUNS_ALL if noun.kind in kinds)
+    suited = frozenset(noun.english for noun in nouns_of(kinds))
     return Adjective(
         english,
         german,

@@ -6,7 +6,7 @@ into words.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Union
+from typing import Final, NamedTuple, TypeAlias
 
 from fairseq2_jest.corpus.builtin.conjugation import (
     SHE,
@@ -25,7 +25,7 @@ PERSONS: Final = (0, 1, 2, 2, 3, 4, 2)
 class Pronoun(NamedTuple):
     """A personal pronoun, by its index in ``PRONOUNS``; ``you`` is one familiar person."""
 
-    index: int
+    which: int
 
 
 class Name(NamedTuple):
@@ -70,7 +70,7 @@ class Asked(NamedTuple):
     person: bool
 
 
-Phrase = Union[Pronoun, Name, NounPhrase, Pair, Gap, Asked]
+Phrase: TypeAlias = Pronoun | Name | NounPhrase | Pair | Gap | Asked
 
 
 class Place(NamedTuple):
@@ -148,7 +148,7 @@ def special_verb(english: EnglishVerb, german: GermanVerb, frame: str, esperanto
 def agreement(phrase: Phrase) -> int:
     """Person and number of a subject as an index into finite forms."""
     if isinstance(phrase, Pronoun):
-        return PERSONS[phrase.index]
+        return PERSONS[phrase.which]
     if isinstance(phrase, (NounPhrase, Gap)):
         return THEY if phrase.plural else SHE
     return THEY if isinstance(phrase, Pair) else SHE

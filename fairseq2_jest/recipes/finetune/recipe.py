@@ -107,9 +107,7 @@ class FinetuneRecipe(Recipe):
 
         check_languages(corpus, tokenizer)
 
-        pair_tokenizer = PairTokenizer(
-            corpus, tokenizer, max_seq_len=config.dataset.max_seq_len
-        )
+        pair_tokenizer = PairTokenizer(corpus, tokenizer, max_seq_len=config.dataset.max_seq_len)
 
         batcher = MicroBatcher(tokenizer, max_num_tokens=config.dataset.max_num_tokens)
 

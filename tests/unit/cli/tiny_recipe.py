@@ -13,6 +13,7 @@ from fairseq2.recipe.component import register_component
 from fairseq2.recipe.config import (
     CommonSection,
     DatasetSection,
+    GangSection,
     Seq2SeqGeneratorSection,
     SupportsStructure,
     TokenizerSection,
@@ -57,6 +58,7 @@ class TinyConfig:
     tokenizer: TokenizerSection = field(default_factory=lambda: TokenizerSection(name="nllb-200"))
     shape: ShapeSection = field(default_factory=ShapeSection)
     seq2seq_generator: Seq2SeqGeneratorSection = field(default_factory=Seq2SeqGeneratorSection)
+    gang: GangSection = field(default_factory=GangSection)
     common: CommonSection = field(default_factory=CommonSection)
     steps: int = 10
     limit: float | None = None

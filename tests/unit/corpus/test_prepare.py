@@ -9,13 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from fairseq2_jest.corpus import prepare as module
 from fairseq2_jest.corpus.config import CleaningConfig, CorpusConfig
 from fairseq2_jest.corpus.errors import CorpusError
 from fairseq2_jest.corpus.prepare import PreparedCorpus, prepare_corpus
+from fairseq2_jest.corpus.records import Record
 from fairseq2_jest.corpus.table import CorpusTable
 
 Write = Callable[[str, bytes], Path]
@@ -144,7 +147,7 @@ def test_a_cache_that_cannot_be_written_is_named(write: Write, tmp_path: Path) -
     file = write("file", b"")
     config = CorpusConfig(split="train", direction="eng_Latn-deu_Latn", path=write("a.tsv", ROWS))
 
-    with pytest.raises(CorpusError, match="cache folder .*`cache_dir`"):
+    with pytest.raises(CorpusError, match=r"cache folder .*`cache_dir`"):
         prepare_corpus(config, CleaningConfig(), file / "cache")
 
 
@@ -152,16 +155,15 @@ def test_a_file_that_changes_while_it_is_read(
     write: Write, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write("a.tsv", ROWS)
-    from fairseq2_jest.corpus import prepare as module
 
-    def clean_and_append(*args: object) -> object:
-        with open(path, "ab") as file:
-            file.write(b"more\tmehr\n")
-        return clean(*args)  # type: ignore[arg-type]
+    def clean_and_append(record: Record, *others: Any) -> object:
+        if record.line == 30:
+            with open(path, "ab") as file:
+                file.write(b"more\tmehr\n")
+        return clean(record, *others)
 
     clean = module._clean
     monkeypatch.setattr(module, "_clean", clean_and_append)
-    # One pass over the file's first buffer, during which it grows.
     with pytest.raises(CorpusError, match="was changed while it was read"):
         prepare(path=path)
 
@@ -207,8 +209,10 @@ _MEMORY_PROGRAM = """
 import resource, sys
 from pathlib import Path
 import numpy as np, pyarrow.parquet
+from fairseq2_jest.corpus import prepare as module
 from fairseq2_jest.corpus.config import CleaningConfig, CorpusConfig
 from fairseq2_jest.corpus.prepare import prepare_corpus
+from fairseq2_jest.corpus.records import Record
 from fairseq2_jest.corpus.table import CorpusTable
 
 def run(name):

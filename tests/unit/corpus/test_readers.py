@@ -158,7 +158,7 @@ def test_labels_that_first_appear_in_a_later_batch(write: Write, prepare: Prepar
 def test_a_text_column_is_no_label_column(write: Write, prepare: Prepare) -> None:
     path = write("a.tsv", "".join(f"a\tb\tc {i}\n" for i in range(1100)).encode())
 
-    with pytest.raises(CorpusError, match="more than 1000 different labels.*`label_column`"):
+    with pytest.raises(CorpusError, match=r"more than 1000 different labels.*`label_column`"):
         prepare(path=path, label_column=2)
 
 
@@ -232,5 +232,5 @@ def test_a_file_that_cannot_be_used(
 def test_an_invalid_config_is_named_by_its_split() -> None:
     config = CorpusConfig(split="dev", direction="en>de", path=Path("a.tsv"))
 
-    with pytest.raises(CorpusError, match="split 'dev'.*'en>de' is not a direction"):
+    with pytest.raises(CorpusError, match=r"split 'dev'.*'en>de' is not a direction"):
         open_reader(config)

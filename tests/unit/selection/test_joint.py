@@ -4,7 +4,6 @@ import resource
 
 import pytest
 import torch
-from dense_oracle import dense_learnability, select
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
@@ -25,6 +24,7 @@ from fairseq2_jest.selection.sampling import (
     temperature_for_support,
 )
 from fairseq2_jest.selection.selector import SuperBatch
+from tests.unit.selection.dense_oracle import dense_learnability, select
 
 CLOSE_CALL = 1e-9
 """Two keys nearer than this may change places by rounding in fp64."""
@@ -140,9 +140,7 @@ def test_memory_is_linear_in_the_super_batch() -> None:
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    selection = selector.select(
-        SuperBatch(num_rows=num, learner=view, reference=view), generator
-    )
+    selection = selector.select(SuperBatch(num_rows=num, learner=view, reference=view), generator)
 
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 

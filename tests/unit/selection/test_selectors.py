@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from fairseq2.utils.validation import ObjectValidator, StandardObjectValidator, ValidationError
 
-import pytest
 from fairseq2_jest.selection.iid import IidConfig, IidSelector
 from fairseq2_jest.selection.independent import IndependentConfig, IndependentSelector
 from fairseq2_jest.selection.joint import JointConfig
@@ -38,7 +38,9 @@ def test_independent_takes_the_most_learnable() -> None:
 
 def test_the_learner_counts_against_a_pair() -> None:
     source = torch.eye(4)
-    learner = EmbeddedPairs(source=source, target=source * torch.tensor([[1.0], [0.0], [1.0], [0.0]]))
+    learner = EmbeddedPairs(
+        source=source, target=source * torch.tensor([[1.0], [0.0], [1.0], [0.0]])
+    )
     reference = EmbeddedPairs(source=source, target=source)
 
     config = IndependentConfig(super_batch_size=4, filter_ratio=0.5)

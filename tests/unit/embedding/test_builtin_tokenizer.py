@@ -19,7 +19,7 @@ from fairseq2.runtime.dependency import DependencyContainer, DependencyResolver
 from fairseq2.utils.uri import Uri
 
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
-from fairseq2_jest.models.builtin_tokenizer import (
+from fairseq2_jest.embedding.builtin_tokenizer import (
     BUILTIN_TOKENIZER,
     BUILTIN_VOCAB_SIZE,
     BuiltinAssetManager,
@@ -41,7 +41,7 @@ def resolver() -> Iterator[DependencyResolver]:
     """fairseq2 with the tokenizer registered by hand, whatever the extension does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fairseq2.runtime.dependency, "_resolver", None)
-        patch.setattr("fairseq2.composition._register_extensions", lambda container: None)
+        patch.setattr("fairseq2.composition.lib._register_extensions", lambda container: None)
         yield init_fairseq2(extras=register, no_progress=True)
 
 

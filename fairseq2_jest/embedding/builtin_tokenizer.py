@@ -23,6 +23,7 @@ from fairseq2.utils.uri import Uri
 from typing_extensions import override
 
 from fairseq2_jest.cache import build_once, cache_dir
+from fairseq2_jest.models.tiny import BUILTIN_VOCAB_SIZE
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,6 @@ BUILTIN_TOKENIZER = "builtin-ende"
 
 BUILTIN_SCHEME = "fairseq2-jest"
 """URIs ``fairseq2-jest:<name>`` stand for what this package makes when it is first asked for."""
-
-BUILTIN_VOCAB_SIZE = 2_000
-"""The size of the whole vocabulary, special tokens included: what a model must be built for."""
 
 # fairseq2 adds a token for each of the two languages, three for kinds of data, and padding.
 _NUM_ADDED = 6
