@@ -41,6 +41,13 @@ class JointConfig(LearnabilityConfig):
     repel each other.
     """
 
+    joint_terms: Literal["mean", "sum"] = "mean"
+    """
+    What a candidate's relations to the pairs already chosen amount to. ``sum``: the paper's; with
+    every chunk they weigh more, until they outweigh the pair's own learnability and noise comes in.
+    ``mean``: they weigh as much as one pair does.
+    """
+
     temperature: float | Literal["auto", "raw"] = "auto"
     """
     How logits become probabilities. ``raw``: as they are (the paper). A number: standardised over
@@ -93,6 +100,7 @@ class JointSelector(LearnabilitySelector):
             sizes,
             noise.to(learnability.diagonal.device),
             sign=OFF_DIAGONAL_SIGN[config.off_diagonal],
+            average=config.joint_terms == "mean",
             temperature=config.temperature,
             target_support=config.target_support * sum(sizes),
         )
@@ -104,6 +112,7 @@ def draw_jointly(
     noise: Tensor,
     *,
     sign: float,
+    average: bool,
     temperature: float | Literal["auto", "raw"],
     target_support: float,
 ) -> Selection:
@@ -114,6 +123,7 @@ def draw_jointly(
 
     :param sizes: The chunk sizes; they add up to at most N.
     :param noise: Standard Gumbel noise. *Shape:* ``(len(sizes), N)``.
+    :param average: Whether that sum is divided by the number of the chosen.
     :param target_support: In rows; only for ``auto``.
     """
     left = torch.ones(len(learnability), dtype=torch.bool, device=learnability.diagonal.device)
@@ -130,7 +140,9 @@ def draw_jointly(
 
         candidates = left.nonzero().squeeze(1)
 
-        logits = (learnability.diagonal + joint_terms)[candidates]
+        scale = 1.0 / max(1, sum(sizes[: len(chunks)])) if average else 1.0
+
+        logits = (learnability.diagonal + scale * joint_terms)[candidates]
 
         if temperature == "raw":
             chunk_temperature = 1.0

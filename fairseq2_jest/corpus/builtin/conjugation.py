@@ -61,7 +61,7 @@ def _stem(infinitive: str) -> str:
 
 
 def _needs_e(stem: str) -> bool:
-    return stem[-1] in "td" or stem.endswith(("ffn", "chn", "dn", "tm"))
+    return stem[-1] in "td" or stem.endswith(("ffn", "chn", "gn", "dn", "tm"))
 
 
 def german_verb(column: str) -> GermanVerb:
@@ -97,7 +97,7 @@ def _present(infinitive: str, stem: str, third: str) -> tuple[str, ...]:
         return ("weiß", "weißt", "weiß", infinitive, infinitive)
     root = third.removesuffix("t")
     second = root + ("t" if root[-1] in "sßxz" else "st")
-    first = stem[:-2] + "le" if stem.endswith("el") else stem + "e"
+    first = stem[:-2] + "le" if infinitive.endswith("eln") else stem + "e"
     return (first, second, third, infinitive, infinitive)
 
 

@@ -31,18 +31,22 @@ def near_duplicate(
     sentence: Sentence, source: str, target: str, part: str, rng: random.Random
 ) -> tuple[str, str] | None:
     """A variant of the pair that is still a right translation and of the same part, or None."""
+    pair = _variant(sentence, source, target, rng)
+    return pair if part_of(pair[1]) == part else None
+
+
+def _variant(sentence: Sentence, source: str, target: str, rng: random.Random) -> tuple[str, str]:
     draw = rng.random()
     if draw < 0.4:
         changed = _other_time(sentence, rng)
         if changed is not None:
-            variant = german.realise(changed)
-            return (english.realise(changed), variant) if part_of(variant) == part else None
+            return english.realise(changed), german.realise(changed)
     if draw < 0.55:
         return source.lower(), target.lower()
     if draw < 0.7:
+        # Upper case turns ß into SS, so that the result may belong to another part.
         return source.upper(), target.upper()
     if draw < 0.85:
         return source[:-1], target[:-1]
-    mark = source[-1]
-    other = {".": "!", "?": "??"}[mark]
+    other = {".": "!", "?": "??"}[source[-1]]
     return source[:-1] + other, target[:-1] + other

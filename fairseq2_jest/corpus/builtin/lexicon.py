@@ -84,7 +84,9 @@ def _is_core(index: int) -> bool:
 def _genitive(noun: str, gender: str) -> str:
     if gender == "f":
         return noun
-    if noun[-1] in "sßxz":
+    if noun.endswith("nis"):
+        return noun + "ses"
+    if noun.endswith(("s", "ß", "x", "z", "sch")):
         return noun + "es"
     one_syllable = len(re.findall(r"(?:ei|au|eu|äu|ie|aa|oo|ee|[aeiouäöüy])", noun.lower())) == 1
     return noun + ("es" if one_syllable and noun[-1] in "bdfgkmnrt" else "s")

@@ -53,7 +53,7 @@ guest Gast m Gäste gast
 customer Kunde m Kunden klient weak
 seller Verkäufer m Verkäufer vendist
 patient Patient m Patienten pacient weak
-boss/bosses Chef m Chefs estr
+boss/bosses Chef m Chefs estr gen=Chefs
 secretary/secretaries Sekretärin f Sekretärinnen sekretariin
 queen Königin f Königinnen reĝin
 musician Musiker m Musiker muzikist
@@ -83,7 +83,7 @@ tomato/tomatoes Tomate f Tomaten tomat
 strawberry/strawberries Erdbeere f Erdbeeren frag
 cherry/cherries Kirsche f Kirschen ĉeriz
 [f]
-egg Ei n Eier ov
+egg Ei n Eier ov gen=Eies
 potato/potatoes Kartoffel f Kartoffeln terpom
 cake Kuchen m Kuchen kuk
 carrot Karotte f Karotten karot
@@ -172,7 +172,7 @@ scarf/scarves Schal m Schals koltuk
 [v]
 car Auto n Autos aŭt
 bicycle Fahrrad n Fahrräder bicikl
-bus/buses Bus m Busse aŭtobus
+bus/buses Bus m Busse aŭtobus gen=Busses
 train Zug m Züge trajn
 ship Schiff n Schiffe ŝip
 boat Boot n Boote boat
@@ -236,7 +236,7 @@ café Café n Cafés kafej loc=in:in dir=into:in
 castle Schloss n Schlösser kastel loc=in:in dir=into:in
 [o]
 garden Garten m Gärten ĝarden loc=in:in dir=into:in
-park Park m Parks park loc=in:in dir=into:in
+park Park m Parks park gen=Parks loc=in:in dir=into:in
 forest Wald m Wälder arbar loc=in:in dir=into:in
 market Markt m Märkte merkat loc=at:auf dir=to:zu
 beach/beaches Strand m Strände strand loc=at:an dir=to:zu

@@ -48,9 +48,10 @@ class Sampler(ClauseSampler):
             time = self._one(self._times[tense])
             if not clause.verb.stative or time.english in STATE_TIMES:
                 clause = clause._replace(time=time, fronted=fronted)
-        elif draw < 0.55 and tense in self._frequencies:
-            if not clause.negated and clause.modal is None and not clause.verb.stative:
-                clause = clause._replace(frequency=self._one(self._frequencies[tense]))
+            return clause
+        frequent = not clause.negated and clause.modal is None and not clause.verb.stative
+        if 0.4 <= draw < 0.55 and frequent and tense in self._frequencies:
+            clause = clause._replace(frequency=self._one(self._frequencies[tense]))
         return clause
 
     def _tense(self) -> str:
@@ -138,7 +139,7 @@ class Sampler(ClauseSampler):
         clause = Clause(subject, verb, tense)
         if verb.frame == "to":
             frame = self._one(("tr", "tr", "dat", "ditr", "motion"))
-            inner = self.clause("present", frame, subject)
+            inner = self._intended(frame, subject)
         else:
             inner = self.main_of("past" if tense == "past" else self._tense())
         return Sentence(clause._replace(content=inner))
@@ -148,6 +149,10 @@ class Sampler(ClauseSampler):
         if not event and self._chance(0.15) and tense in ("present", "past"):
             return self.copula(tense)
         return self._adverbs(self._modal_or_negated(self.clause(tense)), front=False)
+
+    def _intended(self, frame: str, subject: Phrase) -> Clause:
+        # What one can be doing is what one can plan to do.
+        return self.clause("progressive", frame, subject)._replace(tense="present")
 
     def _with_relative(self) -> Sentence:
         tense = self._one(("present", "past", "perfect"))
@@ -197,15 +202,16 @@ class Sampler(ClauseSampler):
             tenses = ("present", "perfect", "past" if agreement(subject) != YOU else "perfect")
             main = self.clause(self._one(tenses), "motion", subject)
             frame = self._one(("tr", "tr", "dat", "ditr"))
-            goal = self.clause("present", frame, main.subject)._replace(place=None)
+            goal = self._intended(frame, main.subject)._replace(place=None)
             return Sentence(main, "tell", conjunction, goal)
         tense = {"if": "present", "when": "past"}.get(conjunction) or self._one(("present", "past"))
         main_tense = self._one(("present", "future")) if conjunction == "if" else tense
-        event = conjunction in ("when", "while", "before")
+        weather = conjunction in ("because", "if", "although", "while") and self._chance(0.2)
+        event = weather or conjunction in ("when", "while", "before")
         main = self.main_of(main_tense, event)
         if main.time is not None:
             main = main._replace(time=None)
-        if conjunction in ("because", "if", "although", "while") and self._chance(0.2):
+        if weather:
             joined = Clause(Pronoun(6), self._one(WEATHER), tense)
         elif conjunction in ("and", "but"):
             joined = self.main_of(tense)
@@ -215,6 +221,8 @@ class Sampler(ClauseSampler):
                 joined = self._about(joined, main.subject)
         else:
             joined = self.main_of(tense, event)
+        if conjunction == "before":
+            joined = joined._replace(negated=False)
         first = conjunction not in ("and", "but") and self._chance(0.4)
         return Sentence(main, "tell", conjunction, joined, first)
 

@@ -208,7 +208,6 @@ def test_concurrent_preparation(
 _MEMORY_PROGRAM = """
 import resource, sys
 from pathlib import Path
-import numpy as np, pyarrow.parquet
 from fairseq2_jest.corpus import prepare as module
 from fairseq2_jest.corpus.config import CleaningConfig, CorpusConfig
 from fairseq2_jest.corpus.prepare import prepare_corpus

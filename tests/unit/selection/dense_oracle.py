@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -27,8 +28,10 @@ def dense_learnability(
     return diagonal + sign * (matrix - diagonal)
 
 
-def select(matrix: Tensor, sizes: Sequence[int], noise: Tensor) -> tuple[list[int], float]:
-    """Returns the chosen indices, and the closest call: the smallest gap between a key that was
+def select(
+    matrix: Tensor, sizes: Sequence[int], noise: Tensor, *, average: bool
+) -> tuple[list[int], float]:
+    """With ``average``, the relations to the chosen are averaged, which is not the paper's. Returns the chosen indices, and the closest call: the smallest gap between a key that was
     taken and one that was not."""
     gap = float("inf")
 
@@ -43,7 +46,9 @@ def select(matrix: Tensor, sizes: Sequence[int], noise: Tensor) -> tuple[list[in
         pos_ij = (matrix * is_sampled[:, None]).sum(dim=0)
         pos_ji = (matrix * is_sampled[None, :]).sum(dim=1)
 
-        pos = pos_ii + pos_ij + pos_ji - is_sampled * VERY_LARGE
+        scale = 1.0 / max(1, len(inds)) if average else 1.0
+
+        pos = pos_ii + scale * (pos_ij + pos_ji) - is_sampled * VERY_LARGE
 
         keys = pos + chunk_noise
 
@@ -52,7 +57,7 @@ def select(matrix: Tensor, sizes: Sequence[int], noise: Tensor) -> tuple[list[in
         if n_draws < len(order):
             gap = min(gap, float(keys[order[n_draws - 1]] - keys[order[n_draws]]))
 
-        for first, second in zip(order[: n_draws - 1], order[1:n_draws], strict=True):
+        for first, second in pairwise(order[:n_draws]):
             gap = min(gap, float(keys[first] - keys[second]))
 
         inds += order[:n_draws]

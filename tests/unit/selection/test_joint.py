@@ -46,6 +46,7 @@ def embed(num: int, dim: int, generator: torch.Generator, copies: int) -> Embedd
     num_chunks=st.integers(1, 9),
     filter_ratio=st.floats(0.0, 0.99),
     sign=st.sampled_from(["paper", "contrastive"]),
+    average=st.booleans(),
     weights=st.sampled_from([(0.2, 0.8), (0.5, 0.5), (0.8, 0.2), (1.0, 3.0)]),
     copied_share=st.sampled_from([0.0, 0.5]),
     scale=st.sampled_from([0.0, 1.0]),
@@ -57,6 +58,7 @@ def test_picks_what_the_dense_algorithm_picks(
     num_chunks: int,
     filter_ratio: float,
     sign: str,
+    average: bool,
     weights: tuple[float, float],
     copied_share: float,
     scale: float,
@@ -82,13 +84,14 @@ def test_picks_what_the_dense_algorithm_picks(
         **kwargs,
     )
 
-    expected, gap = select(matrix, sizes, noise)
+    expected, gap = select(matrix, sizes, noise, average=average)
 
     selection = draw_jointly(
         Learnability.of(learner, reference, **kwargs),
         sizes,
         noise,
         sign=OFF_DIAGONAL_SIGN[sign],
+        average=average,
         temperature="raw",
         target_support=0.0,
     )
@@ -218,7 +221,7 @@ def test_a_view_that_is_not_finite_is_refused() -> None:
 def test_a_missing_view_is_refused() -> None:
     view = embed(10, 4, torch.Generator().manual_seed(7), 0)
 
-    with pytest.raises(SelectionError, match="reference_weight is 0.8"):
+    with pytest.raises(SelectionError, match=r"reference_weight is 0\.8"):
         JointSelector(JointConfig()).select(
             SuperBatch(num_rows=10, learner=view), torch.Generator()
         )
