@@ -118,8 +118,8 @@ def draw_jointly(
 ) -> Selection:
     """Draws chunk after chunk without replacement, by Gumbel top-k.
 
-    The logit of a candidate ``j`` is ``L_jj``, and from the second chunk on ``L_jj + sign * sum over
-    chosen i of (L_ij + L_ji)``. Time and memory are O(N d) for each chunk.
+    The logit of a candidate ``j`` is ``L_jj``, and from the second chunk on ``L_jj + sign * sum
+    over chosen i of (L_ij + L_ji)``. Time and memory are O(N d) for each chunk.
 
     :param sizes: The chunk sizes; they add up to at most N.
     :param noise: Standard Gumbel noise. *Shape:* ``(len(sizes), N)``.

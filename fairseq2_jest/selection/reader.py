@@ -89,8 +89,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         if len(tokenized.rows) == 0:
             raise SelectionError(
-                "All pairs of a super-batch are longer than dataset.max_seq_len; raise it, or clean "
-                "the corpus."
+                "All pairs of a super-batch are longer than dataset.max_seq_len; raise it, or "
+                "clean the corpus."
             )
 
         device = self._gangs.device
@@ -187,8 +187,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         if any(int(other) != int(mine) for other in digests):
             raise SelectionError(
-                f"The ranks chose different pairs at step {self._step + 1}; their corpora, models or "
-                f"configurations differ."
+                f"The ranks chose different pairs at step {self._step + 1}; their corpora, models "
+                f"or configurations differ."
             )
 
     def reset(self) -> None:
@@ -208,8 +208,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         """
         if state_dict["corpus"] != self._corpus.digest:
             raise SelectionError(
-                "The training corpus is not the one this run was started with; give the run another "
-                "output directory, or restore the corpus."
+                "The training corpus is not the one this run was started with; give the run "
+                "another output directory, or restore the corpus."
             )
 
         step, generator = state_dict["step"], state_dict["generator"]

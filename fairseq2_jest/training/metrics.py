@@ -10,7 +10,7 @@ from fairseq2.metrics import (
     format_as_percentage,
     format_as_seconds,
 )
-from fairseq2.metrics.recorders import MetricDescriptor
+from fairseq2.metrics.recorders import MetricDescriptor, MetricFormatter
 from fairseq2.runtime.dependency import DependencyContainer
 
 MEANS: Final = (
@@ -38,7 +38,7 @@ TOTALS: Final = (
 )
 """Sums over steps; each is also published over the whole run as ``total_<name>``."""
 
-_FORMATS: Final = {
+_FORMATS: Final[dict[str, MetricFormatter]] = {
     "selection_time": format_as_seconds,
     "step_time": format_as_seconds,
     "num_seen": format_as_int,

@@ -104,4 +104,6 @@ def rows_of_direction(corpus: Corpus, index: int) -> NDArray[np.int64]:
     """The rows of a corpus that are in the direction ``corpus.directions[index]``."""
     rows = np.arange(len(corpus), dtype=np.int64)
 
-    return rows[np.asarray(corpus.direction_index(rows)) == index]
+    in_direction: NDArray[np.int64] = rows[corpus.direction_index(rows) == index]
+
+    return in_direction

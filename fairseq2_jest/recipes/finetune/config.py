@@ -102,9 +102,7 @@ class FinetuneConfig(Validatable):
         regime = self.regime
 
         if regime.num_steps is None:
-            result.add_error(
-                "`regime.num_steps` must be set: the stream of super-batches is endless."
-            )
+            result.add_error("`regime.num_steps` must be set: the stream of pairs is endless.")
 
         by_epoch = (
             regime.num_data_epochs,

@@ -10,6 +10,7 @@ from fairseq2.task import Task
 from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.reading import check_languages, create_selecting_reader
 from fairseq2_jest.selection.batching import MicroBatcher
@@ -97,7 +98,7 @@ class FinetuneRecipe(Recipe):
 
     def _validation_readers(
         self, context: RecipeContext, dataset: ParallelText, tokenizer: Tokenizer
-    ) -> dict[tuple[str, str], ValidationReader]:
+    ) -> dict[Direction, ValidationReader]:
         config = context.get_config_as(FinetuneConfig)
 
         if config.dataset.valid_split is None:
@@ -141,6 +142,6 @@ def _check_vocabulary(model: TransformerModel, tokenizer: Tokenizer) -> None:
 
     if size > known:
         raise TrainingError(
-            f"The tokenizer has {size} tokens, but the model knows {known}; name the tokenizer that "
-            f"belongs to the model."
+            f"The tokenizer has {size} tokens, but the model knows {known}; name the tokenizer "
+            f"that belongs to the model."
         )

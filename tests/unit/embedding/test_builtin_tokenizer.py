@@ -21,12 +21,12 @@ from fairseq2.utils.uri import Uri
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
 from fairseq2_jest.embedding.builtin_tokenizer import (
     BUILTIN_TOKENIZER,
-    BUILTIN_VOCAB_SIZE,
     BuiltinAssetManager,
     TokenizerTraining,
     ensure_builtin_tokenizer,
     register_builtin_tokenizer,
 )
+from fairseq2_jest.models.tiny import BUILTIN_VOCAB_SIZE
 
 SMALL = TokenizerTraining(pretrain_size=300, trusted_size=300, vocab_size=200)
 

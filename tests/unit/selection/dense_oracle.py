@@ -31,8 +31,10 @@ def dense_learnability(
 def select(
     matrix: Tensor, sizes: Sequence[int], noise: Tensor, *, average: bool
 ) -> tuple[list[int], float]:
-    """With ``average``, the relations to the chosen are averaged, which is not the paper's. Returns the chosen indices, and the closest call: the smallest gap between a key that was
-    taken and one that was not."""
+    """Returns the chosen indices, and the closest call: the smallest gap between two keys.
+
+    With ``average``, the relations to the chosen are averaged, which is not the paper's.
+    """
     gap = float("inf")
 
     inds: list[int] = []

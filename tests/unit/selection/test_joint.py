@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import resource
+from typing import Literal
 
 import pytest
 import torch
@@ -178,7 +179,7 @@ def test_contrastive_spreads_where_paper_clusters() -> None:
     )
     view = EmbeddedPairs(source=vectors, target=vectors)
 
-    def redundancy(sign: str) -> float:
+    def redundancy(sign: Literal["contrastive", "paper"]) -> float:
         config = JointConfig(
             super_batch_size=1000, learner_weight=0.0, off_diagonal=sign, temperature=0.5
         )
