@@ -29,7 +29,8 @@ class LearnerEncoder:
     Both sides go through the *encoder*, the target side with its own language's token in source
     mode. An embedding is the masked mean of the encoder's output over the tokens of the text
     (special tokens left out), L2-normalised in fp32. (arXiv 2511.04406 does not publish its
-    pooling; this is our reading.) Dropout is off, no gradient is kept, and every module's mode is restored.
+    pooling; this is our reading.) Dropout is off, no gradient is kept, and every module's mode is
+    restored.
     """
 
     def __init__(

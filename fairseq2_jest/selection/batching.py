@@ -40,8 +40,8 @@ class MicroBatcher:
         """
         if len(pairs) < num_ranks:
             raise SelectionError(
-                f"A sub-batch of {len(pairs)} pair(s) cannot be shared by {num_ranks} ranks; choose "
-                f"a larger super_batch_size or a smaller filter_ratio."
+                f"A sub-batch of {len(pairs)} pair(s) cannot be shared by {num_ranks} ranks; "
+                f"choose a larger super_batch_size or a smaller filter_ratio."
             )
 
         lengths = [

@@ -125,7 +125,7 @@ class FinetuneConfig(Validatable):
         measured = {"bleu": self.validation.bleu, "chrf": self.validation.chrf}
         if not measured.get(regime.score_metric or "", True):
             result.add_error(
-                f"`validation.{regime.score_metric}` must be true where it is `regime.score_metric`."
+                f"`validation.{regime.score_metric}` must be true to be `regime.score_metric`."
             )
 
         if self.trainer.grad_accumulation.num_batches != 1:
