@@ -19,7 +19,7 @@ from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.selection.batching import MicroBatcher
-from fairseq2_jest.selection.errors import SelectionError
+from fairseq2_jest.selection.errors import ResumeError, SelectionError
 from fairseq2_jest.selection.learnability import EmbeddedPairs
 from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.metrics import (
@@ -204,10 +204,10 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
         """
-        :raises SelectionError: The state is of another corpus.
+        :raises ResumeError: The state is of another corpus.
         """
         if state_dict["corpus"] != self._corpus.digest:
-            raise SelectionError(
+            raise ResumeError(
                 "The training corpus is not the one this run was started with; give the run "
                 "another output directory, or restore the corpus."
             )

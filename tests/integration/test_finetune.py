@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from fairseq2_jest.selection.errors import ResumeError
+from tests.integration.runs import chosen, finetune, weights
+
+STEPS = 4
+REGIME = (
+    f"regime.num_steps={STEPS}",
+    "regime.validate_every_n_steps=2",
+    "regime.checkpoint_every_n_steps=2",
+    "regime.publish_metrics_every_n_steps=2",
+)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed")
+
+    finetune(out, *REGIME)
+
+    return out
+
+
+def test_chooses_the_share_it_is_told(undisturbed: Path) -> None:
+    log = chosen(undisturbed)
+
+    assert [line["step"] for line in log] == list(range(1, STEPS + 1))
+
+    for line in log:
+        rows = line["rows"]
+        assert isinstance(rows, list)
+        assert len(set(rows)) == len(rows) == 12
+
+
+def test_publishes_what_the_design_lists(undisturbed: Path) -> None:
+    lines = (undisturbed / "metrics" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+
+    last = json.loads(lines[-1])
+
+    assert last["total_num_seen"] == 60 * STEPS
+    assert last["total_num_selected"] == 12 * STEPS
+    assert last["noise_share_selected"] < last["noise_share_seen"]
+    assert last["reference_score_selected"] > last["reference_score_passed_over"]
+    assert 0.0 < last["selection_share"] < 1.0
+    assert last["total_training_flops"] > 0 and last["total_selection_flops"] > 0
+    assert {"redundancy", "selection_support", "learner_score_selected"} <= last.keys()
+
+    (valid,) = (undisturbed / "metrics" / "valid").glob("eng_Latn-deu_Latn.jsonl")
+
+    assert {"BLEU", "chrF++", "NLL Loss"} <= json.loads(
+        valid.read_text(encoding="utf-8").splitlines()[-1]
+    ).keys()
+
+
+def test_a_resumed_run_ends_where_an_undisturbed_one_does(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    # The first half of the same run, then the whole of it in the same place.
+    finetune(tmp_path, *REGIME, "regime.num_steps=2")
+
+    assert len(chosen(tmp_path)) == 2
+
+    # What a kill in the middle of a line leaves behind.
+    with (tmp_path / "selection.jsonl").open("a", encoding="utf-8") as log:
+        log.write('{"step": 3, "rows": [1, 2')
+
+    finetune(tmp_path, *REGIME)
+
+    assert chosen(tmp_path) == chosen(undisturbed)
+
+    expected, actual = weights(undisturbed, STEPS), weights(tmp_path, STEPS)
+
+    assert expected.keys() == actual.keys()
+    for name, weight in expected.items():
+        assert torch.equal(weight, actual[name]), name
+
+
+def test_another_corpus_is_not_resumed(undisturbed: Path, tmp_path: Path) -> None:
+    finetune(tmp_path, *REGIME, "regime.num_steps=2")
+
+    with pytest.raises(ResumeError, match="not the one this run was started with"):
+        finetune(tmp_path, *REGIME, "dataset.train_split=trusted")
