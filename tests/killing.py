@@ -41,7 +41,7 @@ def run_for(out: Path, seconds: float | None) -> float:
 
 
 def check_kills(folder: Path, *, num_kills: int, seed: int) -> None:
-    """Kills a run at random moments, each time resuming, and compares it with an undisturbed one."""
+    """Kills runs at random moments, resumes them, and compares with an undisturbed one."""
     duration = run_for(folder / "undisturbed", None)
 
     moments = random.Random(seed)
