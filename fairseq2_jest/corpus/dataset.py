@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from fairseq2_jest.corpus.config import ParallelTextConfig
 from fairseq2_jest.corpus.errors import CorpusError
 from fairseq2_jest.corpus.manifest import Manifest, json_sha256
 from fairseq2_jest.corpus.pair import Direction, Pair, parse_direction
-from fairseq2_jest.corpus.prepare import prepare_corpus
-from fairseq2_jest.corpus.table import CorpusTable
+
+if TYPE_CHECKING:
+    from fairseq2_jest.corpus.table import CorpusTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,10 @@ class ParallelText:
 
         :raises CorpusError: If there is no such split, or a corpus of it cannot be used.
         """
+        # pyarrow takes a third of a second, and the extension imports this module.
+        from fairseq2_jest.corpus.prepare import prepare_corpus
+        from fairseq2_jest.corpus.table import CorpusTable
+
         configs = [c for c in self._config.corpora if c.split == split]
         if not configs:
             raise CorpusError(
