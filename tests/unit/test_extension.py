@@ -14,7 +14,14 @@ container = DependencyContainer()
 begin = time.perf_counter()
 setup_fairseq2_extension(container)
 print("seconds", time.perf_counter() - begin, file=sys.stderr)
-for name in ("comet", "peft", "sentence_transformers", "matplotlib", "pyarrow"):
+for name in (
+    "comet",
+    "peft",
+    "sentence_transformers",
+    "matplotlib",
+    "pyarrow",
+    "fairseq2_jest.corpus.builtin.lexicon",
+):
     if name in sys.modules:
         print(name)
 """
