@@ -115,10 +115,12 @@ def _train_into(folder: Path, training: ReferenceTraining) -> None:
         (pair.source, pair.target)
         for pair in generate(BuiltinConfig(part="trusted", size=training.size))
     ]
-    _train(pairs, training).save(str(folder), create_model_card=False)
+    train_static_reference(pairs, training).save(str(folder), create_model_card=False)
 
 
-def _train(pairs: Sequence[tuple[str, str]], training: ReferenceTraining) -> SentenceTransformer:
+def train_static_reference(
+    pairs: Sequence[tuple[str, str]], training: ReferenceTraining
+) -> SentenceTransformer:
     """Fit a bag of token vectors by in-batch ranking in both directions."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
