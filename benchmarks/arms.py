@@ -1,22 +1,36 @@
-"""Runs `fairseq2 mt finetune` in this process, and reads what it recorded."""
+"""Runs `fairseq2 mt finetune` once for each arm of a comparison, and reads what it recorded."""
 
 from __future__ import annotations
 
 import json
-import time
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
-from fairseq2_jest.cli.libsndfile import preload
 
-preload()
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One run of a comparison."""
 
-from fairseq2.recipe.run import run  # noqa: E402
+    name: str
+    """How the arm is called in tables; runs of one name differ in their seeds."""
 
-from fairseq2_jest.cli.config import ConfigSources, load_config  # noqa: E402
-from fairseq2_jest.cli.presets import find_preset  # noqa: E402
-from fairseq2_jest.recipes.finetune.recipe import FinetuneRecipe  # noqa: E402
+    key: str
+    """Its folder, and the file of its result."""
+
+    preset: str
+    """The preset it starts from."""
+
+    file: Path | None = None
+    """A config file over the preset."""
+
+    overrides: tuple[str, ...] = ()
+    """What is set beside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +64,7 @@ class ArmResult:
     """Share of noise among them, where the corpus is labelled."""
 
     seconds: float
-    """Wall-clock time of the whole run."""
+    """Wall-clock time of the run, validation included, start-up not."""
 
     selection_share: float
     """Share of the training steps' time that went into selecting."""
@@ -75,38 +89,69 @@ class ArmResult:
         return ArmResult(**values)
 
 
-def run_arm(
-    name: str,
-    output_dir: Path,
-    *,
-    preset: str,
-    file: Path | None = None,
-    overrides: Sequence[str] = (),
-) -> ArmResult:
-    """Runs one arm; ``output_dir`` must be new, since a run there would be resumed."""
-    recipe = FinetuneRecipe()
+def run_arms(arms: Sequence[Arm], out: Path) -> list[ArmResult]:
+    """Runs the arms under ``out``, one on each core with one thread each.
 
-    sources = ConfigSources(
-        preset=find_preset("finetune", preset).file,
-        file=file,
-        overrides=[[*overrides, "common.no_sweep_dir=true"]],
-    )
+    The result of an arm is stored as it is done, and an arm that has one is not run again; one that
+    was interrupted goes on from its last checkpoint.
 
-    with load_config(recipe, sources) as (config, _):
-        pass
+    :raises SystemExit: A run failed; the end of its log is in the message.
+    """
+    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+        futures = [pool.submit(_run, arm, out) for arm in arms]
 
-    begin = time.perf_counter()
-
-    run(recipe, config, output_dir, no_rich=True, no_progress=True)
-
-    return read_arm(name, output_dir, seconds=time.perf_counter() - begin)
+        try:
+            return [future.result() for future in futures]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def read_arm(name: str, output_dir: Path, *, seconds: float) -> ArmResult:
+def _run(arm: Arm, out: Path) -> ArmResult:
+    result_file, folder = out / "results" / f"{arm.key}.json", out / "runs" / arm.key
+
+    if result_file.exists():
+        return ArmResult.load(result_file)
+
+    folder.mkdir(parents=True, exist_ok=True)
+
+    log_file = out / "runs" / f"{arm.key}.log"
+
+    print(f"{arm.name} ({arm.key}); its log is {log_file}", flush=True)
+
+    command = [sys.executable, "-m", "fairseq2_jest", "mt", "finetune", str(folder)]
+    command += ["--preset", arm.preset, "--no-rich"]
+
+    if arm.file is not None:
+        command += ["--config-file", str(arm.file)]
+
+    command += ["--config", "common.no_sweep_dir=true", *arm.overrides]
+
+    with log_file.open("w", encoding="utf-8") as log:
+        status = subprocess.run(
+            command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log
+        ).returncode
+
+    if status != 0:
+        end = "\n".join(log_file.read_text(encoding="utf-8").splitlines()[-8:])
+
+        raise SystemExit(f"{arm.name} ({arm.key}) failed with exit code {status}:\n{end}")
+
+    result = read_run(arm.name, folder)
+    result.save(result_file)
+
+    return result
+
+
+def checkpoint(out: Path, arm: Arm, step: int) -> Path:
+    """The model that an arm saved at ``step``."""
+    return out / "runs" / arm.key / "checkpoints" / f"step_{step}" / "model"
+
+
+def read_run(name: str, folder: Path) -> ArmResult:
     """Reads the metrics of a finished run in one direction."""
-    train = _read(output_dir / "metrics" / "train.jsonl")
+    train = _read(folder / "metrics" / "train.jsonl")
 
-    (valid_file,) = (output_dir / "metrics" / "valid").glob("*.jsonl")
+    (valid_file,) = (folder / "metrics" / "valid").glob("*.jsonl")
 
     samples = {record["Step"]: record["total_num_selected"] for record in train}
 
@@ -130,7 +175,7 @@ def read_arm(name: str, output_dir: Path, *, seconds: float) -> ArmResult:
         noise_share=last["total_num_noise_selected"] / last["total_num_selected"]
         if labelled
         else None,
-        seconds=seconds,
+        seconds=last["Wall Time"],
         selection_share=last["total_selection_time"] / last["total_step_time"],
         training_flops=last["total_training_flops"],
         selection_flops=last["total_selection_flops"],
@@ -142,28 +187,56 @@ def _read(file: Path) -> list[dict[str, float]]:
 
 
 def table(results: Sequence[ArmResult]) -> str:
-    """The arms as a Markdown table, judged by their last validation."""
+    """The arms as a Markdown table, judged by their last validation; seeds as mean and range."""
     lines = [
-        "| arm | validation loss | BLEU | samples trained | noise among them | time | selecting |",
-        "|---|---|---|---|---|---|---|",
+        "| arm | seeds | validation loss | BLEU | samples trained | noise among them | time "
+        "| selecting |",
+        "|---|---|---|---|---|---|---|---|",
     ]
 
-    for result in results:
-        last = result.curve[-1]
+    for name, runs in by_name(results).items():
+        last = [run.curve[-1] for run in runs]
 
-        noise = "" if result.noise_share is None else f"{result.noise_share:.0%}"
-        bleu = "" if last.bleu is None else f"{last.bleu:.1f}"
+        bleu = [point.bleu for point in last if point.bleu is not None]
+        noise = [run.noise_share for run in runs if run.noise_share is not None]
 
-        lines.append(
-            f"| {result.name} | {last.loss:.3f} | {bleu} | {result.samples:,} | {noise} | "
-            f"{result.seconds:.0f} s | {result.selection_share:.0%} |"
-        )
+        cells = [
+            name,
+            str(len(runs)),
+            _spread([point.loss for point in last], ".3f"),
+            _spread(bleu, ".1f"),
+            f"{fmean(run.samples for run in runs):,.0f}",
+            f"{fmean(noise):.0%}" if noise else "",
+            f"{fmean(run.seconds for run in runs):.0f} s",
+            f"{fmean(run.selection_share for run in runs):.0%}",
+        ]
+
+        lines.append(f"| {' | '.join(cells)} |")
 
     return "\n".join(lines)
 
 
+def _spread(values: Sequence[float], form: str) -> str:
+    if not values:
+        return ""
+
+    mean = f"{fmean(values):{form}}"
+
+    return mean if len(values) == 1 else f"{mean} ({min(values):{form}}-{max(values):{form}})"
+
+
+def by_name(results: Sequence[ArmResult]) -> dict[str, list[ArmResult]]:
+    """The runs of each arm, in the order the arms are met."""
+    groups: dict[str, list[ArmResult]] = {}
+
+    for result in results:
+        groups.setdefault(result.name, []).append(result)
+
+    return groups
+
+
 def plot(results: Sequence[ArmResult], file: Path, *, title: str) -> None:
-    """Draws validation loss and BLEU against samples trained."""
+    """Draws validation loss and BLEU against samples trained, one line for each run."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -174,13 +247,19 @@ def plot(results: Sequence[ArmResult], file: Path, *, title: str) -> None:
 
     styles = ("-o", "--s", ":^", "-.d")
 
-    for result, style in zip(results, styles, strict=False):
-        samples = [point.samples for point in result.curve]
+    for index, (name, runs) in enumerate(by_name(results).items()):
+        for run in runs:
+            samples = [point.samples for point in run.curve]
 
-        loss_axes.plot(samples, [point.loss for point in result.curve], style, label=result.name)
-        bleu_axes.plot(
-            samples, [point.bleu or 0.0 for point in result.curve], style, label=result.name
-        )
+            look = {
+                "color": f"C{index}",
+                "label": name if run is runs[0] else None,
+                "alpha": 1.0 if len(runs) == 1 else 0.6,
+            }
+            style = styles[index % len(styles)]
+
+            loss_axes.plot(samples, [point.loss for point in run.curve], style, **look)
+            bleu_axes.plot(samples, [point.bleu or 0.0 for point in run.curve], style, **look)
 
     loss_axes.set_ylabel("validation loss (nats per token)")
     bleu_axes.set_ylabel("BLEU")

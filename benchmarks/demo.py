@@ -14,6 +14,8 @@ import os
 import shutil
 from pathlib import Path
 
+from benchmarks.arms import Arm, checkpoint, plot, run_arms, table
+
 ROOT = Path(__file__).resolve().parent.parent
 
 DIRECTION = "eng_Latn-deu_Latn"
@@ -25,82 +27,74 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="how often to fine-tune")
     parser.add_argument("--pretrain-steps", type=int, default=150, help="steps of pre-training")
     parser.add_argument(
-        "--steps", type=int, default=100, help="steps of fine-tuning, 100 pairs each"
+        "--steps", type=int, default=80, help="steps of fine-tuning, 100 pairs each"
     )
     args = parser.parse_args()
 
     out: Path = args.out.resolve()
 
     # Runs of an earlier demo would be resumed, not repeated.
-    shutil.rmtree(out / "runs", ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
+    for folder in ("runs", "results"):
+        shutil.rmtree(out / folder, ignore_errors=True)
 
     os.environ.setdefault("FAIRSEQ2_JEST_CACHE_DIR", str(out / "cache"))
 
-    print("Loading fairseq2; then the built-in corpus is generated and its models are trained.")
+    print("Pre-training on clean pairs of a part of the grammar.", flush=True)
 
-    from benchmarks.arms import ArmResult, plot, run_arm, table
-
-    every = max(1, args.steps // 5)
-
-    print("Pre-training on clean pairs of a part of the grammar ...", flush=True)
-
-    pretrained = run_arm(
-        "pre-training",
-        out / "runs" / "pretrain",
+    pretraining = Arm(
+        name="pre-training",
+        key="pretrain",
         preset="demo-iid",
-        overrides=[
-            "dataset.train_split=pretrain",
-            f"regime.num_steps={args.pretrain_steps}",
-            f"regime.validate_every_n_steps={args.pretrain_steps}",
-            f"regime.checkpoint_every_n_steps={args.pretrain_steps}",
-        ],
+        overrides=("dataset.train_split=pretrain", *regime(args.pretrain_steps, 1)),
     )
 
-    checkpoints = out / "runs" / "pretrain" / "checkpoints"
-    model = checkpoints / f"step_{args.pretrain_steps}" / "model"
+    (pretrained,) = run_arms([pretraining], out)
 
-    arms = {
-        "iid": ("demo-iid", None),
-        "iid + the reference's clean pairs": ("demo-iid", _with_trusted_pairs(out)),
-        "jest": ("demo-jest", None),
-    }
+    print("Fine-tuning on a corpus of which half is noise.", flush=True)
 
-    results: list[ArmResult] = []
+    common = (
+        f"model.path={checkpoint(out, pretraining, args.pretrain_steps)}",
+        "optimizer.config.lr=0.001",
+        *regime(args.steps, 4),
+    )
 
-    for seed in range(1, args.seeds + 1):
-        for name, (preset, file) in arms.items():
-            label = name if args.seeds == 1 else f"{name} (seed {seed})"
+    with_trusted_pairs = _with_trusted_pairs(out)
 
-            print(f"Fine-tuning: {label} ...", flush=True)
+    # The longest first, for the cores to be done at about the same time.
+    arms = [
+        Arm(
+            name=name,
+            key=f"{key}-{seed}",
+            preset=preset,
+            file=file,
+            overrides=(f"common.seed={seed}", *common),
+        )
+        for name, key, preset, file in (
+            ("jest", "jest", "demo-jest", None),
+            ("iid", "iid", "demo-iid", None),
+            ("iid + the reference's clean pairs", "iid-trusted", "demo-iid", with_trusted_pairs),
+        )
+        for seed in range(1, args.seeds + 1)
+    ]
 
-            result = run_arm(
-                label,
-                out / "runs" / f"{preset}-{seed}{'-trusted' if file else ''}",
-                preset=preset,
-                file=file,
-                overrides=[
-                    f"model.path={model}",
-                    f"common.seed={seed}",
-                    f"regime.num_steps={args.steps}",
-                    f"regime.validate_every_n_steps={every}",
-                    f"regime.checkpoint_every_n_steps={args.steps}",
-                    "optimizer.config.lr=0.001",
-                ],
-            )
-
-            result.save(out / "results" / f"{preset}-{seed}{'-trusted' if file else ''}.json")
-            results.append(result)
-
-    print(f"\nBefore fine-tuning: validation loss {pretrained.curve[-1].loss:.3f}\n")
+    results = run_arms(arms, out)
 
     text = table(results)
 
     (out / "table.md").write_text(text + "\n", encoding="utf-8")
-    plot(results[: len(arms)], out / "curve.png", title="Built-in corpus, half noise")
+    plot(results, out / "curve.png", title="Built-in corpus, half noise")
 
-    print(text)
+    print(f"\nBefore fine-tuning: validation loss {pretrained.curve[-1].loss:.3f}\n\n{text}")
     print(f"\nThe curve is in {out / 'curve.png'}; every run is under {out / 'runs'}.")
+
+
+def regime(steps: int, num_validations: int) -> tuple[str, ...]:
+    """How long a run is; it validates at even distances, and saves at its end."""
+    return (
+        f"regime.num_steps={steps}",
+        f"regime.validate_every_n_steps={max(1, steps // num_validations)}",
+        f"regime.checkpoint_every_n_steps={steps}",
+    )
 
 
 def _with_trusted_pairs(out: Path) -> Path:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.multi30k [--data DIR] [--out DIR] [--steps N] [--seeds N]
 
-``DIR`` holds ``train.{en,de}`` and ``valid.{en,de}``. Of the training pairs, the first 4,000 are trusted:
-the reference and the tokenizer learn from them, and the model is pre-trained on them. The rest is
-the pool; half of its targets are moved to other sources, and labelled so.
+``DIR`` holds ``train.{en,de}`` and ``valid.{en,de}``. Of the training pairs, the first 4,000 are
+trusted: the reference and the tokenizer learn from them, and the model is pre-trained on them. The
+rest is the pool; half of its targets are moved to other sources, and labelled so.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from benchmarks.arms import Arm, checkpoint, plot, run_arms, table
+from benchmarks.demo import regime
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,33 +47,31 @@ def main() -> int:
 
         return 0
 
-    shutil.rmtree(out / "runs", ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("FAIRSEQ2_JEST_CACHE_DIR", str(out / "cache"))
+    # Runs of an earlier time would be resumed, not repeated.
+    for folder in ("runs", "results"):
+        shutil.rmtree(out / folder, ignore_errors=True)
 
-    from benchmarks.arms import plot, run_arm, table
+    out.mkdir(parents=True, exist_ok=True)
+
+    os.environ.setdefault("FAIRSEQ2_JEST_CACHE_DIR", str(out / "cache"))
 
     config = _prepare(data, out)
 
-    def arm(name: str, folder: str, preset: str, *overrides: str):  # type: ignore[no-untyped-def]
-        print(f"{name} ...", flush=True)
-
-        result = run_arm(
-            name, out / "runs" / folder, preset=preset, file=config, overrides=overrides
-        )
-        result.save(out / "results" / f"{folder}.json")
-
-        return result
-
-    arm(
-        "pre-training",
-        "pretrain",
-        "demo-iid",
-        "dataset.train_split=trusted",
-        *_regime(NUM_PRETRAIN_STEPS, NUM_PRETRAIN_STEPS),
+    pretraining = Arm(
+        name="pre-training",
+        key="pretrain",
+        preset="demo-iid",
+        file=config,
+        overrides=("dataset.train_split=trusted", *regime(NUM_PRETRAIN_STEPS, 1)),
     )
 
-    model = out / "runs" / "pretrain" / "checkpoints" / f"step_{NUM_PRETRAIN_STEPS}" / "model"
+    run_arms([pretraining], out)
+
+    common = (
+        f"model.path={checkpoint(out, pretraining, NUM_PRETRAIN_STEPS)}",
+        "optimizer.config.lr=0.001",
+        *regime(args.steps, 5),
+    )
 
     reference = (
         "reference_encoder.name=sentence_transformer",
@@ -78,43 +79,36 @@ def main() -> int:
         "reference_encoder.config.device=cpu",
     )
 
-    results = []
-
-    for seed in range(1, args.seeds + 1):
-        common = (
-            f"model.path={model}",
-            f"common.seed={seed}",
-            "optimizer.config.lr=0.001",
-            *_regime(args.steps, max(1, args.steps // 5)),
-        )
-        suffix = "" if args.seeds == 1 else f" (seed {seed})"
-
-        results += [
-            arm(f"iid{suffix}", f"iid-{seed}", "demo-iid", *common),
-            arm(
-                f"iid + trusted{suffix}",
-                f"iid-trusted-{seed}",
-                "demo-iid",
-                "dataset.train_split=pool_and_trusted",
-                *common,
-            ),
-            arm(f"jest{suffix}", f"jest-{seed}", "demo-jest", *common, *reference),
-        ]
+    results = run_arms(
+        [
+            Arm(
+                name=name,
+                key=f"{key}-{seed}",
+                preset=preset,
+                file=config,
+                overrides=(f"common.seed={seed}", *common, *overrides),
+            )
+            for name, key, preset, overrides in (
+                ("jest", "jest", "demo-jest", reference),
+                ("iid", "iid", "demo-iid", ()),
+                (
+                    "iid + the reference's clean pairs",
+                    "iid-trusted",
+                    "demo-iid",
+                    ("dataset.train_split=pool_and_trusted",),
+                ),
+            )
+            for seed in range(1, args.seeds + 1)
+        ],
+        out,
+    )
 
     (out / "table.md").write_text(table(results) + "\n", encoding="utf-8")
-    plot(results[:3], out / "curve.png", title="Multi30k, half misaligned")
+    plot(results, out / "curve.png", title="Multi30k English-German, half misaligned")
 
     print(table(results))
 
     return 0
-
-
-def _regime(steps: int, every: int) -> tuple[str, ...]:
-    return (
-        f"regime.num_steps={steps}",
-        f"regime.validate_every_n_steps={every}",
-        f"regime.checkpoint_every_n_steps={steps}",
-    )
 
 
 def _prepare(data: Path, out: Path) -> Path:

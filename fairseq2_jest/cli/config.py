@@ -26,6 +26,7 @@ from fairseq2.utils.structured import StructureError, ValueConverter
 from fairseq2.utils.validation import ObjectValidator, ValidationError
 from fairseq2.utils.yaml import YamlLoader
 
+from fairseq2_jest.cli.assets import check_config_overrides
 from fairseq2_jest.cli.config_check import ConfigChecker, innermost
 from fairseq2_jest.cli.layers import lay_over, read_layer
 from fairseq2_jest.cli.names import check_asset_names
@@ -83,6 +84,8 @@ def load_config(
         loaded.append(config)
 
         check_asset_names(config, container)
+
+        check_config_overrides(config, container)
 
         yield config, container
 

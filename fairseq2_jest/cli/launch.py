@@ -6,7 +6,6 @@ import os
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 from fairseq2.logging import log
 from fairseq2.recipe.base import Recipe, RecipeContext
@@ -16,11 +15,15 @@ from fairseq2.task import Task
 from torch.nn import Module
 from typing_extensions import override
 
+from fairseq2_jest.cli.assets import check_assets
 from fairseq2_jest.cli.commands import Command, load_object
 from fairseq2_jest.cli.config import ConfigSources, load_config, with_defaults
+from fairseq2_jest.cli.downloads import check_downloads
 from fairseq2_jest.cli.errors import own_errors
+from fairseq2_jest.cli.output import check_writable
 from fairseq2_jest.cli.presets import Preset
 from fairseq2_jest.cli.redact import redact_environment
+from fairseq2_jest.cli.sentences import told_in_one_sentence
 from fairseq2_jest.cli.usage import UsageError
 
 
@@ -31,8 +34,9 @@ def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
     """
     recipe = load_object(command.recipe)()
 
-    with load_config(recipe, _sources(preset, options)) as (config, _):
-        pass
+    with load_config(recipe, _sources(preset, options)) as (config, resolver):
+        if not options.dump_config:
+            check_assets(config, resolver)
 
     output_dir = options.output_dir
 
@@ -41,6 +45,12 @@ def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
 
         if not options.dump_config and os.environ.get("RANK", "0") == "0":
             print(f"Output goes to {output_dir}; give OUT to choose another.", file=sys.stderr)
+
+    if not options.dump_config:
+        check_writable(output_dir, "The output directory")
+
+        if options.checkpoint_dir is not None:
+            check_writable(options.checkpoint_dir, "The checkpoint directory")
 
     argv = [f"fairseq2 mt {command.name}", str(output_dir)]
 
@@ -58,7 +68,7 @@ def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
     # fairseq2 reads its arguments from here only.
     sys.argv = argv
 
-    run_main(_Launched(recipe, with_defaults(config)))
+    run_main(_Launched(recipe, config))
 
 
 def check(command: Command, preset: Preset | None, options: Namespace) -> None:
@@ -68,9 +78,15 @@ def check(command: Command, preset: Preset | None, options: Namespace) -> None:
     """
     recipe = load_object(command.recipe)()
 
-    with load_config(recipe, _sources(preset, options)) as (config, _):
+    with load_config(recipe, _sources(preset, options)) as (config, resolver):
+        check_assets(config, resolver)
+
         try:
-            lines: list[str] = list(load_object(command.check)(config))
+            with told_in_one_sentence(config):
+                lines: list[str] = list(load_object(command.check)(config))
+
+                # Last, since it may wait for the network.
+                check_downloads(config, resolver)
         except own_errors() as ex:
             raise UsageError(str(ex)) from ex
 
@@ -86,11 +102,12 @@ def _sources(preset: Preset | None, options: Namespace) -> ConfigSources:
 
 
 class _Launched(Recipe):
-    """A recipe with other defaults, which says where its run is."""
+    """A recipe with ``config`` as its defaults, which says where its run is."""
 
-    def __init__(self, inner: Recipe, config_kls: type[Any]) -> None:
+    def __init__(self, inner: Recipe, config: object) -> None:
         self._inner = inner
-        self._config_kls = config_kls
+        self._config = config
+        self._config_kls = with_defaults(config)
 
     @override
     def register(self, container: DependencyContainer) -> None:
@@ -100,7 +117,9 @@ class _Launched(Recipe):
     def create_task(self, context: RecipeContext) -> Task:
         log.info("Run directory: {}", context.output_dir)
 
-        return self._inner.create_task(context)
+        # Here and not around the whole, since fairseq2 itself ends the process at an error.
+        with told_in_one_sentence(self._config):
+            return self._inner.create_task(context)
 
     @override
     def setup_model(self, context: RecipeContext, model: Module, newly_initialized: bool) -> Module:

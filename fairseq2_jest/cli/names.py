@@ -3,92 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any
 
 from fairseq2.assets import AssetCardError, AssetMetadataError, AssetStore
-from fairseq2.data.tokenizers import TokenizerFamily
-from fairseq2.datasets import DatasetFamily
-from fairseq2.models import ModelFamily
-from fairseq2.recipe.config import (
-    DatasetSection,
-    ModelSection,
-    ReferenceModelSection,
-    TokenizerSection,
-)
 from fairseq2.runtime.dependency import DependencyResolver
-from fairseq2.typing import is_dataclass_instance
 
 from fairseq2_jest.cli.near import did_you_mean
+from fairseq2_jest.cli.sections import AssetSection, iter_asset_sections
 from fairseq2_jest.cli.usage import UsageError
 
-_KINDS: dict[type[Any], tuple[str, type[Any]]] = {
-    ModelSection: ("model", ModelFamily),
-    ReferenceModelSection: ("model", ModelFamily),
-    DatasetSection: ("dataset", DatasetFamily),
-    TokenizerSection: ("tokenizer", TokenizerFamily),
-}
 
-
-def check_asset_names(config: object, resolver: DependencyResolver, path: str = "") -> None:
+def check_asset_names(config: object, resolver: DependencyResolver) -> None:
     """Check every asset name, family and architecture in a structured config.
 
     :raises UsageError: At the first unknown one; the message has its path and the near names.
     """
-    for section_kls, (kind, family_kls) in _KINDS.items():
-        if isinstance(config, section_kls):
-            _check_section(config, kind, family_kls, resolver, path)
-
-    if is_dataclass_instance(config):
-        for field in fields(config):
-            child = f"{path}.{field.name}" if path else field.name
-
-            check_asset_names(getattr(config, field.name), resolver, child)
+    for asset in iter_asset_sections(config):
+        if asset.names_card:
+            _check_card(asset, resolver)
+        elif asset.section.family is not None:
+            _check_family(asset, resolver)
 
 
-def _check_section(
-    section: Any, kind: str, family_kls: type[Any], resolver: DependencyResolver, path: str
-) -> None:
-    # The order in which fairseq2 looks at them: a path needs a family, a name makes it moot.
-    if getattr(section, "path", None) is None and section.name is not None:
-        _check_card(section.name, kind, resolver, path)
-    elif section.family is not None:
-        known = [str(k) for k in resolver.iter_keys(family_kls)]
+def _check_family(asset: AssetSection, resolver: DependencyResolver) -> None:
+    family = asset.section.family
 
-        if section.family not in known:
-            tail = did_you_mean(section.family, known)
+    known = [str(k) for k in resolver.iter_keys(asset.family_kls)]
 
-            raise UsageError(
-                f"{path}.family is {section.family}, which is not a known {kind} family{tail}"
-            )
+    if family not in known:
+        tail = did_you_mean(family, known)
 
-        arch = getattr(section, "arch", None)
+        raise UsageError(
+            f"{asset.path}.family is {family}, which is not a known {asset.kind} family{tail}"
+        )
 
-        if arch is not None:
-            archs = resolver.resolve(family_kls, key=section.family).get_archs()
+    arch = getattr(asset.section, "arch", None)
 
-            if arch not in archs:
-                tail = did_you_mean(arch, archs)
+    if arch is not None:
+        archs = resolver.resolve(asset.family_kls, key=family).get_archs()
 
-                raise UsageError(
-                    f"{path}.arch is {arch}, which {section.family} does not have{tail}"
-                )
+        if arch not in archs:
+            tail = did_you_mean(arch, archs)
+
+            raise UsageError(f"{asset.path}.arch is {arch}, which {family} does not have{tail}")
 
 
-def _check_card(name: str, kind: str, resolver: DependencyResolver, path: str) -> None:
+def _check_card(asset: AssetSection, resolver: DependencyResolver) -> None:
+    name, kind = asset.section.name, asset.kind
+
     try:
         store = resolver.resolve(AssetStore)
 
-        card = store.maybe_retrieve_card(name)
+        card = asset.card(resolver)
     except AssetMetadataError as ex:
         raise UsageError(f"The asset cards of {ex.source} cannot be used: {ex}") from ex
     except AssetCardError as ex:
-        raise UsageError(f"{path}.name is {name}, but its asset card has a fault: {ex}") from ex
+        raise UsageError(
+            f"{asset.path}.name is {name}, but its asset card has a fault: {ex}"
+        ) from ex
 
     if card is None or not card.has_field(f"{kind}_family"):
         tail = did_you_mean(name, _iter_names(store, kind))
 
-        raise UsageError(f"{path}.name is {name}, which is not a known {kind}{tail}")
+        raise UsageError(f"{asset.path}.name is {name}, which is not a known {kind}{tail}")
 
 
 def _iter_names(store: AssetStore, kind: str) -> Iterator[str]:
@@ -100,5 +76,5 @@ def _iter_names(store: AssetStore, kind: str) -> Iterator[str]:
             # Some of fairseq2's own cards rest on others that do not exist.
             continue
 
-        if card is not None and card.has_field(f"{kind}_family"):
+        if card is not None and (card.has_field(f"{kind}_family") or card.has_field(f"{kind}_ref")):
             yield name

@@ -88,20 +88,20 @@ class LearnerEncoder:
 
         embeddings = torch.empty((len(sequences), self.dim), device=self._device)
 
+        begins = torch.tensor([len(form.prefix) for form in formats])
+        ends = begins + torch.tensor([len(body) for body in bodies])
+
         with _evaluating(self._model), self._autocast():
             lengths = [len(sequence) for sequence in sequences]
 
             for batch in batches_by_length(lengths, self._max_num_tokens):
                 seqs, seq_lens = pad([sequences[i] for i in batch], self._pad_idx)
 
-                mask = torch.zeros(seqs.shape, dtype=torch.float32)
+                places = torch.arange(seqs.size(1))
 
-                for row, (index, seq_len) in enumerate(zip(batch, seq_lens, strict=True)):
-                    begin = len(formats[index].prefix)
+                mask = (places >= begins[batch, None]) & (places < ends[batch, None])
 
-                    mask[row, begin : seq_len - len(formats[index].suffix)] = 1.0
-
-                embeddings[batch] = self._pool(seqs.to(self._device), seq_lens, mask)
+                embeddings[batch] = self._pool(seqs.to(self._device), seq_lens, mask.float())
 
         return normalize(embeddings, dim=1)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,14 +57,45 @@ def locate_model(model: str, revision: str | None) -> ModelFiles:
     return ModelFiles(name=model, folder=snapshot, identity=f"{model}@{snapshot.name}")
 
 
-def _download(model: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+def check_model(model: str, revision: str | None) -> None:
+    """Check that :func:`locate_model` will find ``model``, without downloading it.
+
+    :raises EmbeddingError: As there; what a model on the hub holds is not looked at.
+    """
+    if Path(model).expanduser().is_dir() or model.startswith(("/", ".", "~")):
+        locate_model(model, revision)
+    else:
+        with _told_of(model, revision):
+            _ask(model, revision)
+
+
+def _ask(model: str, revision: str | None) -> None:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
+        snapshot_download(model, revision=revision, allow_patterns=_PATTERNS, local_files_only=True)
+    except LocalEntryNotFoundError:
+        HfApi().model_info(model, revision=revision, timeout=10.0)
+
+
+def _download(model: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    with _told_of(model, revision):
         folder = snapshot_download(
             model, revision=revision, allow_patterns=_PATTERNS, ignore_patterns=_OTHER_BACKENDS
         )
+
+    return Path(folder)
+
+
+@contextmanager
+def _told_of(model: str, revision: str | None) -> Iterator[None]:
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        yield
     except HFValidationError as ex:
         raise EmbeddingError(
             f"The reference model {model} is neither a folder nor a model name of the form "
@@ -74,7 +107,6 @@ def _download(model: str, revision: str | None) -> Path:
             f"The reference model {model}{at} is not in the local Hugging Face cache and cannot be "
             "downloaded: check its name and the network, or set `model` to a folder that holds it."
         ) from ex
-    return Path(folder)
 
 
 def _check(folder: Path, name: str) -> None:

@@ -7,6 +7,8 @@ from fairseq2.recipe.component import ComponentManager
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.embedding.model_files import check_model
+from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.reading import check_languages
 from fairseq2_jest.selection.selector import BatchSelector
@@ -16,6 +18,7 @@ def check(config: FinetuneConfig) -> list[str]:
     """Opens the splits, checks their languages, and returns a line about each part of the run.
 
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
+    :raises EmbeddingError: The reference model is neither here nor can it be downloaded.
     """
     resolver = get_dependency_resolver()
 
@@ -47,5 +50,12 @@ def check(config: FinetuneConfig) -> list[str]:
         f"{config.batch_selector.name}: trains on {selector.sub_batch_size:,} of each "
         f"{selector.super_batch_size:,} pairs"
     )
+
+    reference = config.reference_encoder.config
+
+    if selector.needs_reference and isinstance(reference, SentenceTransformerConfig):
+        check_model(reference.model, reference.revision)
+
+        lines.append(f"reference: {reference.model}")
 
     return lines

@@ -1,0 +1,236 @@
+"""What a user gets wrong is told in one sentence, the same by `mt finetune` and `mt check`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.forked import Finished, run_forked, run_program
+from tests.integration.runs import TINY
+
+DEMO = ("--preset", "demo-jest", "--config", *TINY, "regime.num_steps=1")
+
+LOCAL = (
+    "dataset.name=null",
+    "dataset.config_overrides.corpora=["
+    "{split: train, direction: eng_Latn-deu_Latn, path: pairs.tsv},"
+    "{split: valid, direction: eng_Latn-deu_Latn, path: pairs.tsv}]",
+)
+
+NLLB = ("--preset", "jest", "--config", *LOCAL)
+
+# A port that nothing listens at: without a network, and on a machine that has one.
+UNREACHABLE = {
+    **{f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https", "HTTP", "HTTPS")},
+    "no_proxy": "",
+    "NO_PROXY": "",
+    "FAIRSEQ2_CACHE_DIR": "empty",
+}
+
+CANNOT_DOWNLOAD = (
+    "cannot be downloaded (Connection refused); check the network, or fetch it where there is one "
+    "and bring its cache folder (FAIRSEQ2_CACHE_DIR) here."
+)
+
+NO_REFERENCE = (
+    "The reference model fairseq2-jest/no-such is not in the local Hugging Face cache and cannot "
+    "be downloaded: check its name and the network, or set `model` to a folder that holds it."
+)
+
+CASES = {
+    "a typo in a config key": (
+        (*DEMO, "regime.num_stepz=3"),
+        "fairseq2: --config: regime.num_stepz is not a known config key; did you mean num_steps?",
+    ),
+    "a typo in a component's config": (
+        (*DEMO, "batch_selector.config.filter_ration=0.5"),
+        "batch_selector.config.filter_ration is not a known config key; did you mean filter_ratio?",
+    ),
+    "a typo in what a corpus is": (
+        (*DEMO, "dataset.config_overrides.corpora=[{split: train, direction: a-b, pth: a.tsv}]"),
+        "dataset.config_overrides.corpora[0].pth is not a known config key; did you mean path?",
+    ),
+    "a typo in what the model is": (
+        (*DEMO, "model.config_overrides.model_dimm=64"),
+        "model.config_overrides.model_dimm is not a known config key; did you mean model_dim?",
+    ),
+    "a corpus without a file": (
+        (*DEMO, "dataset.config_overrides.corpora=[{split: train, direction: a-b, format: tsv}]"),
+        "`dataset.config_overrides.corpora[0]` is not valid: `path` must be given, since the "
+        "format is tsv.",
+    ),
+    "an unknown preset": (
+        ("--preset", "demo-jset"),
+        "fairseq2: demo-jset is not a preset of mt finetune; did you mean demo-jest?",
+    ),
+    "an unknown selector": (
+        (*DEMO, "batch_selector.name=independant"),
+        "batch_selector.name is 'independant', which is not known; did you mean independent?",
+    ),
+    "an unknown reference encoder": (
+        (*DEMO, "reference_encoder.name=sentence_transformers"),
+        "reference_encoder.name is 'sentence_transformers', which is not known; did you mean "
+        "sentence_transformer?",
+    ),
+    "an unknown language": (
+        (*DEMO, LOCAL[0], LOCAL[1].replace("deu_Latn", "deu_Latin")),
+        "The tokenizer does not know the language 'deu_Latin' of direction eng_Latn-deu_Latin: "
+        "did you mean 'deu_Latn'?",
+    ),
+    "an unknown model": (
+        (*DEMO, "model.name=nllb-200_dense_distil_600m"),
+        "model.name is nllb-200_dense_distil_600m, which is not a known model; did you mean "
+        "nllb-200_dense_distill_600m or nllb-200_dense_distill_1b or nllb-200_dense_3b?",
+    ),
+    "an unknown data set": (
+        (*DEMO, "dataset.name=builtin-edne"),
+        "dataset.name is builtin-edne, which is not a known dataset; did you mean builtin-ende?",
+    ),
+    "a model that does not exist": (
+        (*DEMO, "model.path=step_2/model"),
+        "model.path is step_2/model, which does not exist; mend the path (relative paths start "
+        "from {folder}).",
+    ),
+    "a tokenizer that does not exist": (
+        (*DEMO, "tokenizer.family=nllb", "tokenizer.path=pieces.model"),
+        "tokenizer.path is pieces.model, which does not exist; did you mean piece.model?",
+    ),
+    "a tokenizer that is none": (
+        (*DEMO, "tokenizer.family=nllb", "tokenizer.path=piece.model"),
+        "piece.model is not a valid SentencePiece model; mend tokenizer.path, or make that file "
+        "anew.",
+    ),
+    "no data set at all": (
+        ("--preset", "jest"),
+        "fairseq2: `dataset.config_overrides` is not valid: `corpora` must list at least one "
+        "corpus.",
+    ),
+    "a corpus file that does not exist": (
+        (*DEMO, LOCAL[0], LOCAL[1].replace("pairs.tsv", "pair.tsv")),
+        "The corpus file pair.tsv does not exist; mend the path (relative paths start from "
+        "{folder}).",
+    ),
+    "a reference that is no folder": (
+        (*DEMO, "reference_encoder={_set_: {name: sentence_transformer, config: {model: ./no}}}"),
+        "The reference model ./no is not a folder: correct the path, or give the name of a model "
+        "on the hub.",
+    ),
+    "a reference that cannot be downloaded": (
+        (
+            *DEMO,
+            "reference_encoder.name=sentence_transformer",
+            "reference_encoder.config.model=fairseq2-jest/no-such",
+        ),
+        NO_REFERENCE,
+    ),
+    "a tokenizer that cannot be downloaded": (
+        NLLB,
+        "tokenizer.name is nllb-200, and its file https://tinyurl.com/flores200sacrebleuspm "
+        + CANNOT_DOWNLOAD,
+    ),
+    "a model that cannot be downloaded": (
+        (*NLLB, "tokenizer.name=builtin-ende", "reference_encoder.name=builtin"),
+        "model.name is nllb-200_dense_distill_600m, and its file "
+        "https://tinyurl.com/nllb200densedst600mcheckpoint " + CANNOT_DOWNLOAD,
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pairs = [f"this is number {i}\tdas ist Nummer {i}\n" for i in range(60)]
+
+    (tmp_path / "pairs.tsv").write_text("".join(pairs), encoding="utf-8")
+    (tmp_path / "piece.model").write_text("text", encoding="utf-8")
+
+    return tmp_path
+
+
+def check_told(result: Finished, sentence: str) -> None:
+    lines = result.err.splitlines()
+
+    assert "Traceback" not in result.err
+    assert lines[-1].endswith(sentence), result.err[-2000:]
+    assert result.err.count(sentence) == 1
+    assert result.code == 2
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_and_its_check_tell_in_the_same_sentence(case: str, folder: Path) -> None:
+    args, sentence = CASES[case]
+
+    sentence = sentence.format(folder=folder)
+
+    run = run_program("mt", "finetune", "out", "--no-rich", *args, folder=folder, env=UNREACHABLE)
+
+    check_told(run, sentence)
+    check_told(run_program("mt", "check", *args, folder=folder, env=UNREACHABLE), sentence)
+
+
+def test_a_hub_that_is_switched_off_is_told(folder: Path) -> None:
+    def offline(*args: str) -> Callable[[], None]:
+        def call() -> None:
+            # What HF_HUB_OFFLINE=1 sets, which is read at the import.
+            import huggingface_hub.constants
+
+            from fairseq2_jest.cli.main import main
+
+            huggingface_hub.constants.HF_HUB_OFFLINE = True
+
+            main(args)
+
+        return call
+
+    args = CASES["a reference that cannot be downloaded"][0]
+
+    for command in (("finetune", "out", "--no-rich"), ("check",)):
+        check_told(run_forked(offline("mt", *command, *args), folder), NO_REFERENCE)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("piece.model/out",), "The output directory piece.model/out"),
+        (("out", "--checkpoint-dir", "piece.model"), "The checkpoint directory piece.model"),
+    ],
+)
+def test_a_directory_that_cannot_be_written_is_told(
+    options: tuple[str, ...], what: str, folder: Path
+) -> None:
+    result = run_program("mt", "finetune", *options, *DEMO, folder=folder)
+
+    reason = "Not a directory" if "/" in what else "File exists"
+
+    check_told(
+        result,
+        f"fairseq2: {what} cannot be written ({reason}); name another, or mend its permissions.",
+    )
+
+
+def test_a_model_of_another_shape_is_told(folder: Path) -> None:
+    import torch
+
+    torch.save({"weight": torch.zeros(2)}, folder / "model.pt")
+
+    args = ("mt", "finetune", "out", *DEMO, "model.path=model.pt")
+
+    # As a terminal shows it, where lines are wrapped.
+    result = run_program(*args, folder=folder)
+
+    assert (
+        "Checkpoint at model.pt is not compatible with the nllb model; mend model.path, or make "
+        "that file anew."
+    ) in " ".join(result.err.split())
+    assert "Traceback" not in result.err
+    assert result.code == 2
+
+
+def test_the_stack_trace_is_there_on_request(folder: Path) -> None:
+    args = CASES["a tokenizer that is none"][0]
+
+    result = run_program("mt", "finetune", "out", "--no-exit-on-error", *args, folder=folder)
+
+    assert result.code == 1
+    assert "TokenizerModelError: piece.model is not a valid SentencePiece model." in result.err
