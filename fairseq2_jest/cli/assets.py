@@ -28,19 +28,16 @@ def check_config_overrides(config: object, resolver: DependencyResolver) -> None
             _check_overrides(asset, resolver)
 
 
-def check_assets(config: object, resolver: DependencyResolver) -> None:
-    """Check that every ``path`` exists, and that every data set has what it needs.
+def check_paths(config: object, resolver: DependencyResolver) -> None:
+    """Check that every ``path`` of a model or a tokenizer exists.
 
-    :raises UsageError: At the first one that does not.
+    :raises UsageError: At the first one that does not; the message has the near names.
     """
     for asset in iter_asset_sections(config):
         path = getattr(asset.section, "path", None)
 
         if path is not None:
             _check_path(path, f"{asset.path}.path", resolver)
-
-        if asset.kind == "dataset" and asset.section.config_overrides is None:
-            _validate(_base_config(asset, resolver), asset, resolver)
 
 
 def _check_overrides(asset: AssetSection, resolver: DependencyResolver) -> None:
@@ -67,16 +64,10 @@ def _check_overrides(asset: AssetSection, resolver: DependencyResolver) -> None:
     except StructureError as ex:
         raise UsageError(f"{field} is not complete: {innermost(ex)}") from ex
 
-    _validate(structured, asset, resolver)
-
-
-def _validate(config: object, asset: AssetSection, resolver: DependencyResolver) -> None:
     try:
-        resolver.resolve(ObjectValidator).validate(config)
+        resolver.resolve(ObjectValidator).validate(structured)
     except ValidationError as ex:
-        raise UsageError(
-            str(ValidationError(ex.result, field=f"{asset.path}.config_overrides"))
-        ) from ex
+        raise UsageError(str(ValidationError(ex.result, field=field))) from ex
 
 
 def _base_config(asset: AssetSection, resolver: DependencyResolver) -> Any:

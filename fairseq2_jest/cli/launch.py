@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 
 from fairseq2.logging import log
@@ -15,7 +16,7 @@ from fairseq2.task import Task
 from torch.nn import Module
 from typing_extensions import override
 
-from fairseq2_jest.cli.assets import check_assets
+from fairseq2_jest.cli.assets import check_paths
 from fairseq2_jest.cli.commands import Command, load_object
 from fairseq2_jest.cli.config import ConfigSources, load_config, with_defaults
 from fairseq2_jest.cli.downloads import check_downloads
@@ -36,7 +37,7 @@ def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
 
     with load_config(recipe, _sources(preset, options)) as (config, resolver):
         if not options.dump_config:
-            check_assets(config, resolver)
+            check_paths(config, resolver)
 
     output_dir = options.output_dir
 
@@ -68,7 +69,7 @@ def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
     # fairseq2 reads its arguments from here only.
     sys.argv = argv
 
-    run_main(_Launched(recipe, config))
+    run_main(_Launched(recipe, config, tell=not options.no_exit_on_error))
 
 
 def check(command: Command, preset: Preset | None, options: Namespace) -> None:
@@ -79,7 +80,7 @@ def check(command: Command, preset: Preset | None, options: Namespace) -> None:
     recipe = load_object(command.recipe)()
 
     with load_config(recipe, _sources(preset, options)) as (config, resolver):
-        check_assets(config, resolver)
+        check_paths(config, resolver)
 
         try:
             with told_in_one_sentence(config):
@@ -102,11 +103,15 @@ def _sources(preset: Preset | None, options: Namespace) -> ConfigSources:
 
 
 class _Launched(Recipe):
-    """A recipe with ``config`` as its defaults, which says where its run is."""
+    """A recipe with ``config`` as its defaults, which says where its run is.
 
-    def __init__(self, inner: Recipe, config: object) -> None:
+    :param tell: Whether an error of fairseq2 that the user can mend becomes one sentence.
+    """
+
+    def __init__(self, inner: Recipe, config: object, *, tell: bool) -> None:
         self._inner = inner
         self._config = config
+        self._tell = tell
         self._config_kls = with_defaults(config)
 
     @override
@@ -118,7 +123,7 @@ class _Launched(Recipe):
         log.info("Run directory: {}", context.output_dir)
 
         # Here and not around the whole, since fairseq2 itself ends the process at an error.
-        with told_in_one_sentence(self._config):
+        with told_in_one_sentence(self._config) if self._tell else nullcontext():
             return self._inner.create_task(context)
 
     @override

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Final
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import Device
+from fairseq2.gang import Gang, ReduceOperation
 from fairseq2.models.transformer import TransformerModel
+from fairseq2.nn import BatchLayout
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 from torch.nn import Module
 from torch.nn.functional import normalize
 
@@ -22,6 +27,8 @@ from fairseq2_jest.embedding.tokens import (
     pad,
 )
 
+_FSDP_METHOD: Final = "encode_for_selection"
+
 
 class LearnerEncoder:
     """Embeds texts with the encoder of a model in training.
@@ -31,6 +38,8 @@ class LearnerEncoder:
     (special tokens left out), L2-normalised in fp32. (arXiv 2511.04406 does not publish its
     pooling; this is our reading.) Dropout is off, no gradient is kept, and every module's mode is
     restored.
+
+    Under FSDP2 an embedding is a collective: all ranks call it together, each with its own texts.
     """
 
     def __init__(
@@ -41,11 +50,13 @@ class LearnerEncoder:
         device: Device,
         max_num_tokens: int,
         autocast_dtype: torch.dtype | None = None,
+        gang: Gang | None = None,
     ) -> None:
         """
         :param model: The bare model, not its data parallel wrapper.
         :param max_num_tokens: The most tokens in a forward pass, padding included.
         :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
+        :param gang: The ranks among which FSDP shards the model.
 
         :raises EmbeddingError: The model has no encoder, or the tokenizer no padding token.
         """
@@ -66,6 +77,7 @@ class LearnerEncoder:
         self._device = device
         self._max_num_tokens = max_num_tokens
         self._autocast_dtype = autocast_dtype
+        self._gang = gang
 
     @property
     def dim(self) -> int:
@@ -91,10 +103,14 @@ class LearnerEncoder:
         begins = torch.tensor([len(form.prefix) for form in formats])
         ends = begins + torch.tensor([len(body) for body in bodies])
 
-        with _evaluating(self._model), self._autocast():
-            lengths = [len(sequence) for sequence in sequences]
+        batches = list(
+            batches_by_length([len(sequence) for sequence in sequences], self._max_num_tokens)
+        )
 
-            for batch in batches_by_length(lengths, self._max_num_tokens):
+        num_passes = self._num_passes(len(batches))
+
+        with _evaluating(self._model), self._autocast():
+            for batch in batches:
                 seqs, seq_lens = pad([sequences[i] for i in batch], self._pad_idx)
 
                 places = torch.arange(seqs.size(1))
@@ -103,22 +119,57 @@ class LearnerEncoder:
 
                 embeddings[batch] = self._pool(seqs.to(self._device), seq_lens, mask.float())
 
+            for _ in range(num_passes - len(batches)):
+                self._encoder_output(torch.zeros((1, 1), dtype=torch.int64, device=self._device))
+
         return normalize(embeddings, dim=1)
 
-    def _pool(self, seqs: Tensor, seq_lens: Sequence[int], mask: Tensor) -> Tensor:
-        hidden, layout = self._model.encoder_frontend(seqs, layout_of(seqs, seq_lens))
+    def _num_passes(self, num_batches: int) -> int:
+        """How many passes all ranks make: under FSDP a pass of one is a pass of all."""
+        if self._gang is None or not isinstance(self._model, FSDPModule):
+            return num_batches
 
-        output = self._model.encoder(hidden, layout)
+        mine = torch.tensor(num_batches, device=self._gang.device)
+
+        self._gang.all_reduce(mine, ReduceOperation.MAX)
+
+        return int(mine)
+
+    def _pool(self, seqs: Tensor, seq_lens: Sequence[int], mask: Tensor) -> Tensor:
+        output = self._encoder_output(seqs, layout_of(seqs, seq_lens))
 
         mask = mask.to(self._device).unsqueeze(2)
 
         return (output.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
+
+    def _encoder_output(self, seqs: Tensor, layout: BatchLayout | None = None) -> Tensor:
+        layout = layout or BatchLayout.of(seqs)
+
+        if not isinstance(self._model, FSDPModule):
+            return _encode(self._model, seqs, layout)
+
+        # Only a forward method of the root gathers what FSDP keeps there; the model is wrapped
+        # after this object is made.
+        if not hasattr(self._model, _FSDP_METHOD):
+            setattr(self._model, _FSDP_METHOD, partial(_encode, self._model))
+
+            register_fsdp_forward_method(self._model, _FSDP_METHOD)
+
+        output: Tensor = getattr(self._model, _FSDP_METHOD)(seqs, layout)
+
+        return output
 
     def _autocast(self) -> torch.autocast | nullcontext[None]:
         if self._autocast_dtype is None or self._autocast_dtype == torch.float32:
             return nullcontext()
 
         return torch.autocast(device_type=self._device.type, dtype=self._autocast_dtype)
+
+
+def _encode(model: TransformerModel, seqs: Tensor, layout: BatchLayout) -> Tensor:
+    output: Tensor = model.encoder(*model.encoder_frontend(seqs, layout))
+
+    return output
 
 
 @contextmanager

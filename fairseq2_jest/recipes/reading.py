@@ -66,6 +66,7 @@ def create_selecting_reader(
             device=context.device,
             max_num_tokens=dataset.max_num_tokens,
             autocast_dtype=autocast_dtype,
+            gang=context.gangs.dp,
         )
 
     reference = None

@@ -46,8 +46,8 @@ class FinetuneRecipe(Recipe):
 
         _check_vocabulary(model, tokenizer)
 
-        if config.trainer.data_parallelism == "fsdp" and context.gangs.dp.size > 1:
-            raise TrainingError("trainer.data_parallelism: fsdp is not supported yet; use ddp.")
+        if config.trainer.data_parallelism == "fsdp" and config.trainer.fsdp.version == "v1":
+            raise TrainingError("trainer.fsdp.version v1 is not supported; use v2, the default.")
 
         reader = create_selecting_reader(
             context,
