@@ -3,11 +3,14 @@ takes ten seconds a process, and fairseq2 changes the state of the process it ru
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.integration import runs as _imports_fairseq2  # noqa: F401
@@ -22,35 +25,39 @@ class Finished:
     err: str
 
 
-def run_forked(
-    call: Callable[[], object], folder: Path, env: Mapping[str, str] | None = None
-) -> Finished:
+@dataclass(frozen=True, kw_only=True)
+class Forked:
+    """A process on its way."""
+
+    process: BaseProcess
+    outputs: tempfile.TemporaryDirectory[str]
+
+    def wait(self) -> Finished:
+        with self.outputs as outputs:
+            self.process.join()
+
+            assert self.process.exitcode is not None
+
+            out, err = (Path(outputs, name).read_text(encoding="utf-8") for name in ("1", "2"))
+
+        return Finished(code=self.process.exitcode, out=out, err=err)
+
+
+def fork(call: Callable[[], object], folder: Path, env: Mapping[str, str] | None = None) -> Forked:
     """Calls ``call`` in a fork whose current directory is ``folder``."""
-    output, error = folder / ".stdout", folder / ".stderr"
+    outputs = tempfile.TemporaryDirectory()
 
     process = multiprocessing.get_context("fork").Process(
-        target=_redirected, args=(call, folder, output, error, dict(env or {}))
+        target=_redirected, args=(call, folder, outputs.name, dict(env or {}))
     )
 
     process.start()
-    process.join()
 
-    assert process.exitcode is not None
-
-    result = Finished(
-        code=process.exitcode,
-        out=output.read_text(encoding="utf-8"),
-        err=error.read_text(encoding="utf-8"),
-    )
-
-    output.unlink()
-    error.unlink()
-
-    return result
+    return Forked(process=process, outputs=outputs)
 
 
-def run_program(*args: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Finished:
-    """Runs ``fairseq2 ARGS`` in a fork."""
+def start_program(*args: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Forked:
+    """Starts ``fairseq2 ARGS`` in a fork."""
 
     def call() -> None:
         from fairseq2_jest.cli.main import main
@@ -59,19 +66,27 @@ def run_program(*args: str | Path, folder: Path, env: Mapping[str, str] | None =
 
         main()
 
-    return run_forked(call, folder, env)
+    return fork(call, folder, env)
+
+
+def run_program(*args: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Finished:
+    """Runs ``fairseq2 ARGS`` in a fork."""
+    return start_program(*args, folder=folder, env=env).wait()
 
 
 def _redirected(
-    call: Callable[[], object], folder: Path, output: Path, error: Path, env: dict[str, str]
+    call: Callable[[], object], folder: Path, outputs: str, env: dict[str, str]
 ) -> None:
     import torch
+
+    # A collection would touch, and so copy, all that is shared with the parent.
+    gc.freeze()
 
     # The threads of the parent do not exist here.
     torch.set_num_threads(1)
 
-    for fd, file in ((1, output), (2, error)):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), fd)
+    for fd in (1, 2):
+        os.dup2(os.open(Path(outputs, str(fd)), os.O_WRONLY | os.O_CREAT), fd)
 
     # What pytest put there would take what is written.
     with (

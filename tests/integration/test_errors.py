@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.forked import Finished, run_forked, run_program
+from tests.integration.forked import Finished, fork, run_program, start_program
 from tests.integration.runs import TINY
 
 DEMO = ("--preset", "demo-jest", "--config", *TINY, "regime.num_steps=1")
@@ -104,8 +104,7 @@ CASES = {
     ),
     "no data set at all": (
         ("--preset", "jest"),
-        "fairseq2: `dataset.config_overrides` is not valid: `corpora` must list at least one "
-        "corpus.",
+        "The data set's configuration is not valid: `corpora` must list at least one corpus.",
     ),
     "a corpus file that does not exist": (
         (*DEMO, LOCAL[0], LOCAL[1].replace("pairs.tsv", "pair.tsv")),
@@ -113,7 +112,11 @@ CASES = {
         "{folder}).",
     ),
     "a reference that is no folder": (
-        (*DEMO, "reference_encoder={_set_: {name: sentence_transformer, config: {model: ./no}}}"),
+        (
+            *DEMO,
+            "reference_encoder.name=sentence_transformer",
+            "reference_encoder.config.model=./no",
+        ),
         "The reference model ./no is not a folder: correct the path, or give the name of a model "
         "on the hub.",
     ),
@@ -163,10 +166,12 @@ def test_a_run_and_its_check_tell_in_the_same_sentence(case: str, folder: Path) 
 
     sentence = sentence.format(folder=folder)
 
-    run = run_program("mt", "finetune", "out", "--no-rich", *args, folder=folder, env=UNREACHABLE)
+    commands = (("finetune", "out", "--no-rich"), ("check",))
 
-    check_told(run, sentence)
-    check_told(run_program("mt", "check", *args, folder=folder, env=UNREACHABLE), sentence)
+    runs = [start_program("mt", *c, *args, folder=folder, env=UNREACHABLE) for c in commands]
+
+    for run in runs:
+        check_told(run.wait(), sentence)
 
 
 def test_a_hub_that_is_switched_off_is_told(folder: Path) -> None:
@@ -186,7 +191,7 @@ def test_a_hub_that_is_switched_off_is_told(folder: Path) -> None:
     args = CASES["a reference that cannot be downloaded"][0]
 
     for command in (("finetune", "out", "--no-rich"), ("check",)):
-        check_told(run_forked(offline("mt", *command, *args), folder), NO_REFERENCE)
+        check_told(fork(offline("mt", *command, *args), folder).wait(), NO_REFERENCE)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,9 @@ def test_a_model_of_another_shape_is_told(folder: Path) -> None:
 def test_the_stack_trace_is_there_on_request(folder: Path) -> None:
     args = CASES["a tokenizer that is none"][0]
 
-    result = run_program("mt", "finetune", "out", "--no-exit-on-error", *args, folder=folder)
+    options = ("--no-rich", "--no-exit-on-error")
+
+    result = run_program("mt", "finetune", "out", *options, *args, folder=folder)
 
     assert result.code == 1
     assert "TokenizerModelError: piece.model is not a valid SentencePiece model." in result.err

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Barrier
+from threading import Barrier, Lock
 from typing import NoReturn, TypeVar
 
 import pytest
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.distributed import ProcessGroup
 from typing_extensions import override
 
+from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
 from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
 from fairseq2_jest.embedding.builtin_tokenizer import TokenizerTraining, ensure_builtin_tokenizer
@@ -31,6 +32,8 @@ from fairseq2_jest.embedding.tokens import TokenizedPairs
 ENG, DEU = "eng_Latn", "deu_Latn"
 
 T = TypeVar("T")
+
+_RANDOM_STATE = Lock()
 
 
 @cache
@@ -61,7 +64,8 @@ def model(seed: int = 0) -> TransformerModel:
         dropout_p=0.3,
     )
 
-    with torch.random.fork_rng():
+    # Ranks that are threads share torch's random state.
+    with _RANDOM_STATE, torch.random.fork_rng():
         torch.manual_seed(seed)
 
         return create_nllb_model(config).train()
@@ -85,6 +89,18 @@ def random_pairs(num: int, *, seed: int = 0, max_len: int = 20) -> TokenizedPair
         source_langs=[(ENG, DEU)[i % 2] for i in range(num)],
         target_langs=[(DEU, ENG)[i % 2] for i in range(num)],
     )
+
+
+@cache
+def sentences(num: int) -> tuple[tuple[str, str], ...]:
+    """Pairs of different sentences, whose text :func:`tokenizer` can give back."""
+    config = BuiltinConfig(part="pretrain", size=num)
+
+    pairs = tuple((pair.source, pair.target) for pair in generate(config))
+
+    assert len(set(pairs)) == num
+
+    return pairs
 
 
 def open_corpus(

@@ -59,7 +59,9 @@ def embed_alone(learner: TransformerModel, body: Tensor, lang: str) -> Tensor:
 
     mean = output[len(prefix) : len(prefix) + len(body)].mean(dim=0)
 
-    return mean / mean.norm()
+    unit: Tensor = mean / mean.norm()
+
+    return unit
 
 
 def test_it_is_the_mean_over_the_text_of_each_sentence_alone() -> None:

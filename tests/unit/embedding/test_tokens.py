@@ -33,9 +33,7 @@ def test_each_sequence_is_in_one_batch_and_batches_keep_to_the_budget(
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=80), st.integers(1, 300))
 @settings(deadline=None)
-def test_batches_are_of_like_length_and_as_large_as_may_be(
-    lengths: list[int], budget: int
-) -> None:
+def test_batches_are_of_like_length_and_as_large_as_may_be(lengths: list[int], budget: int) -> None:
     batches = list(batches_by_length(lengths, budget))
 
     in_order = [lengths[index] for batch in batches for index in batch]

@@ -19,7 +19,9 @@ from fairseq2_jest.training.early_stopping import (
 )
 
 
-def stops(stopper: PatienceEarlyStopper, scores: list[float], *, first_step: int = 10) -> list[bool]:
+def stops(
+    stopper: PatienceEarlyStopper, scores: list[float], *, first_step: int = 10
+) -> list[bool]:
     """What is answered to validations every ten steps."""
     return [
         stopper.should_stop(first_step + 10 * number, score) for number, score in enumerate(scores)
@@ -78,16 +80,17 @@ def test_patience_survives_a_kill(file: Path) -> None:
 def test_what_lies_behind_the_point_of_resuming_is_forgotten(file: Path) -> None:
     stopper = PatienceEarlyStopper(2, 0.0, file)
 
-    assert stops(stopper, [1.0, 5.0, 4.0]) == [False, False, False]
+    assert stops(stopper, [5.0, 6.0, 1.0]) == [False, False, False]
 
-    # Resumed from step 10: the 5.0 of step 20 belongs to a future that did not come to be.
+    # Resumed from step 10: the scores of steps 20 and 30 belong to a future that did not come to
+    # be, and with the latter still there the first of these would end the run.
     resumed = PatienceEarlyStopper(2, 0.0, file)
 
-    assert stops(resumed, [2.0, 1.5, 3.0], first_step=20) == [False, False, False]
+    assert stops(resumed, [4.0, 7.0, 3.0], first_step=20) == [False, False, False]
     assert json.loads(file.read_text(encoding="utf-8")) == {
-        "10": 1.0,
-        "20": 2.0,
-        "30": 1.5,
+        "10": 5.0,
+        "20": 4.0,
+        "30": 7.0,
         "40": 3.0,
     }
 
@@ -116,9 +119,7 @@ def test_a_run_that_is_killed_and_resumed_stops_where_it_would_have(
 
     resumed = PatienceEarlyStopper(patience, 0.0, folder / "b.json")
 
-    assert (
-        stops(resumed, scores[kept:], first_step=10 + 10 * kept) == undisturbed[kept:]
-    )
+    assert stops(resumed, scores[kept:], first_step=10 + 10 * kept) == undisturbed[kept:]
 
 
 def test_nothing_but_the_history_is_left_behind(file: Path) -> None:

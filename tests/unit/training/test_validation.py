@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -145,9 +144,7 @@ def scores_of(translations: list[str], config: ValidationConfig | None = None) -
         unit.process_batch(batch_of(pairs.take(places), [REFERENCES[i] for i in places]), bag)
 
     return {
-        name: float(bag.metrics[name].compute())
-        for name in ("bleu", "chrf")
-        if name in bag.metrics
+        name: float(bag.metrics[name].compute()) for name in ("bleu", "chrf") if name in bag.metrics
     }
 
 
@@ -180,9 +177,7 @@ def test_scores_and_signatures_are_those_of_sacrebleus_program(tmp_path: Path) -
 
     unit, _ = unit_of(Scripted([]))
 
-    assert unit.signatures() == [
-        f"{score['name']}|{score['signature']}" for score in (bleu, chrf)
-    ]
+    assert unit.signatures() == [f"{score['name']}|{score['signature']}" for score in (bleu, chrf)]
 
 
 def test_another_tokenizer_is_used_and_signed(tmp_path: Path) -> None:

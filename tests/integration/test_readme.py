@@ -1,0 +1,219 @@
+"""Every command of the README is run, or its arguments are read where it would take too long.
+
+A command that no rule of :data:`RULES` covers fails: add a rule with the command.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from fairseq2_jest.cli.presets import list_presets
+from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
+from tests.integration.forked import fork, run_program
+from tests.integration.runs import chosen
+
+REPOSITORY: Final = Path(__file__).parents[2]
+
+README: Final = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+PROGRAMS: Final = {
+    "bash", "conda", "docker", "fairseq2", "fairseq2-jest", "git", "make", "pip", "pytest",
+    "python", "python3", "sbatch", "sh", "srun", "torchrun", "uv",
+}  # fmt: skip
+
+BLOCK: Final = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+SHORT: Final = (
+    "common.torch.num_threads=1",
+    "validation.max_num_examples=4",
+    "regime.num_steps=2",
+)
+
+# What the big presets download, and what they need a GPU for.
+SMALL_MODELS: Final = (
+    "model.name=null",
+    "model.family=nllb",
+    "model.arch=tiny_builtin",
+    "tokenizer.name=builtin-ende",
+    "reference_encoder.name=builtin",
+    "trainer.mixed_precision.mode=off",
+    "lr_scheduler={name: passthrough, config: null}",
+)
+
+
+def blocks(language: str) -> list[str]:
+    return [dedent(text) for _, name, text in BLOCK.findall(README) if name == language]
+
+
+def find_commands() -> list[str]:
+    """The lines of shell blocks, and what inline code opens with the name of a program."""
+    lines = "".join(blocks("sh")).replace("\\\n", " ").splitlines()
+
+    found = [line.split(" #")[0].strip() for line in lines]
+
+    for code in re.findall(r"`([^`]+)`", BLOCK.sub("", README)):
+        if code.split()[0] in PROGRAMS:
+            found.append(" ".join(code.split()))
+
+    return list(dict.fromkeys(command for command in found if command))
+
+
+COMMANDS: Final = find_commands()
+
+
+def check_make_target(command: str, folder: Path) -> None:
+    subprocess.run([*shlex.split(command), "-n"], cwd=REPOSITORY, check=True, capture_output=True)
+
+
+def check_install(command: str, folder: Path) -> None:
+    # Nothing is downloaded or installed, but the metadata is built.
+    options = ["--dry-run", "--no-deps", "--no-index", "--no-build-isolation", "--quiet"]
+
+    subprocess.run(
+        [sys.executable, "-m", *shlex.split(command), *options], cwd=REPOSITORY, check=True
+    )
+
+
+def check_arguments(command: str, folder: Path) -> None:
+    """A benchmark may take an hour: it is stopped once its arguments are read."""
+    _, _, module, *args = shlex.split(command)
+
+    def call() -> None:
+        parse = ArgumentParser.parse_args
+
+        def parse_and_end(self: ArgumentParser, *values: Any) -> Namespace:
+            parse(self, *values)
+
+            sys.exit(77)
+
+        sys.argv = [module, *args]
+
+        ArgumentParser.parse_args = parse_and_end  # type: ignore[assignment,method-assign]
+
+        runpy.run_module(module, run_name="__main__")
+
+    result = fork(call, folder).wait()
+
+    assert result.code == 77, result.err
+
+
+def check_help(command: str, folder: Path) -> None:
+    result = run_program(*shlex.split(command)[1:], "--help", folder=folder)
+
+    assert result.code == 0, result.err
+    assert command in result.out
+
+
+def check_answer(command: str, folder: Path) -> None:
+    result = run_program(*shlex.split(command)[1:], folder=folder)
+
+    assert result.code == 0, result.err
+    assert result.out
+
+
+def check_run(command: str, folder: Path) -> None:
+    """On small models, little text and for two steps; all that the command says is kept."""
+    args = shlex.split(command)[1:]
+
+    preset = args[args.index("--preset") + 1]
+
+    write_corpora(folder)
+
+    overrides = list(SHORT)
+
+    if not preset.startswith("demo-"):
+        overrides += SMALL_MODELS
+
+    if preset.endswith("iid"):
+        overrides.append("batch_selector.config.batch_size=60")
+    else:
+        overrides.append("batch_selector.config.super_batch_size=60")
+
+    if "--config" not in args:
+        args.append("--config")
+
+    result = run_program(*args, *overrides, folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+
+    if "check" in args:
+        assert "train: " in result.out and "valid: " in result.out
+
+        return
+
+    (log,) = folder.glob("OUT/*/selection.jsonl")
+
+    assert [line["step"] for line in chosen(log.parent)] == [1, 2]
+    assert list(log.parent.glob("metrics/**/*.jsonl"))
+
+
+def write_corpora(folder: Path) -> None:
+    """`my.yaml` as the README has it, and the files that it names."""
+    (text,) = blocks("yaml")
+
+    (folder / "my.yaml").write_text(text, encoding="utf-8")
+
+    pairs = [(p.source, p.target) for p in generate(BuiltinConfig(part="trusted", size=150))]
+
+    def write(name: str, lines: Iterator[str]) -> None:
+        content = "".join(f"{line}\n" for line in lines).encode()
+
+        (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+    for corpus in yaml.safe_load(text)["dataset"]["config_overrides"]["corpora"]:
+        if "path" in corpus:
+            write(corpus["path"], ("\t".join(pair) for pair in pairs))
+        else:
+            write(corpus["source"], (source for source, _ in pairs))
+            write(corpus["target"], (target for _, target in pairs))
+
+
+RULES: Final[dict[str, Callable[[str, Path], None]]] = {
+    r"make [\w-]+": check_make_target,
+    r"pip install \.": check_install,
+    r"python -m benchmarks\.\w+( .+)?": check_arguments,
+    r"fairseq2 mt (finetune|check)": check_help,
+    r"fairseq2 (mt presets|assets list)": check_answer,
+    r"fairseq2 mt (finetune OUT|check) --preset .+": check_run,
+}
+
+
+def test_the_commands_are_found() -> None:
+    programs = {command.split()[0] for command in COMMANDS}
+
+    assert {"make", "fairseq2", "python", "pip"} <= programs
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=COMMANDS)
+def test_command(command: str, tmp_path: Path) -> None:
+    rules = [rule for pattern, rule in RULES.items() if re.fullmatch(pattern, command)]
+
+    assert len(rules) == 1, "RULES must say how this command is run."
+
+    rules[0](command, tmp_path)
+
+
+def test_every_preset_that_is_named_is_there() -> None:
+    known = {p.name for p in list_presets("finetune")}
+
+    (table,) = re.findall(r"^\| preset \|.*?\n\n", README, re.MULTILINE | re.DOTALL)
+
+    listed = set(re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\|[^|]+\|", table, re.MULTILINE))))
+
+    named = set(re.findall(r"--preset ([\w-]+)", README))
+
+    assert listed == known
+    assert named <= known

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import pytest
+from fairseq2.recipe.config import RegimeSection
+from fairseq2.utils.validation import StandardObjectValidator, ValidationError
+
+from fairseq2_jest.recipes.finetune.config import FinetuneConfig
+from fairseq2_jest.selection.joint import JointConfig
+from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
+from fairseq2_jest.training.unit import CriterionConfig
+from fairseq2_jest.training.validation import ValidationConfig
+
+Change: TypeAlias = Callable[[FinetuneConfig], None]
+
+
+def regime(**values: object) -> Change:
+    def change(config: FinetuneConfig) -> None:
+        for name, value in values.items():
+            assert hasattr(RegimeSection(), name)
+
+            setattr(config.regime, name, value)
+
+    return change
+
+
+def validation(**values: bool) -> Change:
+    def change(config: FinetuneConfig) -> None:
+        config.validation = ValidationConfig(**values)  # type: ignore[arg-type]
+
+    return change
+
+
+def patience(config: FinetuneConfig) -> None:
+    config.early_stopping = EarlyStoppingConfig(patience=3)
+
+
+def accumulate(config: FinetuneConfig) -> None:
+    config.trainer.grad_accumulation.num_batches = 4
+
+
+def changed(*changes: Change) -> FinetuneConfig:
+    config = FinetuneConfig()
+
+    for change in changes:
+        change(config)
+
+    return config
+
+
+def test_the_defaults_are_valid_down_to_the_last_field() -> None:
+    StandardObjectValidator().validate(FinetuneConfig())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([regime(num_steps=None)], "`regime.num_steps` must be set"),
+        ([regime(num_data_epochs=2)], "must count in steps, not in data epochs"),
+        ([regime(validate_every_n_data_epochs=1)], "must count in steps, not in data epochs"),
+        ([regime(checkpoint_every_n_data_epochs=1)], "must count in steps, not in data epochs"),
+        ([regime(publish_metrics_every_n_data_epochs=1)], "must count in steps"),
+        ([patience], "`regime.score_metric` must be set (nll_loss, bleu or chrf)"),
+        (
+            [regime(score_metric="bleu"), validation(bleu=False)],
+            "`validation.bleu` must be true to be `regime.score_metric`.",
+        ),
+        (
+            [regime(score_metric="chrf"), validation(chrf=False)],
+            "`validation.chrf` must be true to be `regime.score_metric`.",
+        ),
+        ([accumulate], "`trainer.grad_accumulation.num_batches` must be 1"),
+    ],
+)
+def test_what_does_not_go_together_is_said(changes: list[Change], message: str) -> None:
+    (error,) = changed(*changes).validate().errors
+
+    assert message in error
+    assert "\n" not in error
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    config = changed(
+        regime(num_steps=None, num_data_epochs=2, score_metric="bleu"),
+        validation(bleu=False),
+        accumulate,
+    )
+
+    assert len(config.validate().errors) == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [patience, regime(score_metric="nll_loss")],
+        [patience, regime(score_metric="bleu")],
+        [regime(score_metric="bleu"), validation(chrf=False)],
+        [regime(score_metric="chrf"), validation(bleu=False)],
+        [regime(score_metric="nll_loss"), validation(bleu=False, chrf=False)],
+        [validation(bleu=False, chrf=False)],
+    ],
+)
+def test_what_goes_together_is_let_through(changes: list[Change]) -> None:
+    assert not changed(*changes).validate().has_error()
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "path"),
+    [
+        ("criterion", CriterionConfig(label_smoothing=1.0), "label_smoothing"),
+        ("validation", ValidationConfig(max_num_examples=0), "max_num_examples"),
+        ("early_stopping", EarlyStoppingConfig(patience=0), "patience"),
+    ],
+)
+def test_a_section_that_is_wrong_is_named(section: str, value: object, path: str) -> None:
+    config = FinetuneConfig()
+    config.regime.score_metric = "bleu"
+    setattr(config, section, value)
+
+    with pytest.raises(ValidationError) as info:
+        StandardObjectValidator().validate(config)
+
+    assert section in str(info.value) and path in str(info.value)
+
+
+def test_a_component_that_is_wrong_is_named() -> None:
+    config = FinetuneConfig()
+    config.batch_selector = replace(config.batch_selector, config=JointConfig(super_batch_size=0))
+
+    with pytest.raises(ValidationError, match=r"batch_selector.*config.*super_batch_size"):
+        StandardObjectValidator().validate(config)
+
+
+def test_two_configs_share_no_section() -> None:
+    one, other = FinetuneConfig(), FinetuneConfig()
+
+    one.regime.num_steps = 1
+    one.dataset.max_seq_len = 5
+
+    assert (other.regime.num_steps, other.dataset.max_seq_len) == (2000, 256)
