@@ -44,7 +44,7 @@ def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
     if output_dir is None:
         output_dir = Path("runs", preset.name if preset is not None else command.name)
 
-        if not options.dump_config and os.environ.get("RANK", "0") == "0":
+        if not options.dump_config and _is_first_rank():
             print(f"Output goes to {output_dir}; give OUT to choose another.", file=sys.stderr)
 
     if not options.dump_config:
@@ -100,6 +100,10 @@ def _sources(preset: Preset | None, options: Namespace) -> ConfigSources:
         file=options.config_file,
         overrides=options.config_overrides or (),
     )
+
+
+def _is_first_rank() -> bool:
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
 
 
 class _Launched(Recipe):

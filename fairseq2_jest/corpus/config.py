@@ -197,7 +197,10 @@ class ParallelTextConfig(Validatable):
     def validate(self) -> ValidationResult:
         result = ValidationResult()
         if not self.corpora:
-            result.add_error("`corpora` must list at least one corpus.")
+            result.add_error(
+                "`corpora` must list at least one corpus; a config names them in "
+                "`dataset.config_overrides.corpora`."
+            )
         return result
 
 

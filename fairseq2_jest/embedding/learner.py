@@ -92,6 +92,16 @@ class LearnerEncoder:
         """Embeds the target side. *Shape of the result:* ``(N, d)``, fp32, on the device."""
         return self._encode(pairs.target, pairs.target_langs)
 
+    def num_tokens(self, pairs: TokenizedPairs) -> int:
+        """The tokens that embedding both sides takes through the encoder, padding left out."""
+        sides = ((pairs.source, pairs.source_langs), (pairs.target, pairs.target_langs))
+
+        return sum(
+            len(body) + self._formats.get(lang, "source").num_special
+            for bodies, langs in sides
+            for body, lang in zip(bodies, langs, strict=True)
+        )
+
     @torch.no_grad()
     def _encode(self, bodies: Sequence[Tensor], langs: Sequence[str]) -> Tensor:
         formats = [self._formats.get(lang, "source") for lang in langs]

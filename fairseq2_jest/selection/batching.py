@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.datasets import Seq2SeqBatch
+from torch import Tensor
 
 from fairseq2_jest.embedding.tokens import (
     SequenceFormats,
@@ -19,7 +22,8 @@ class MicroBatcher:
 
     def __init__(self, tokenizer: Tokenizer, *, max_num_tokens: int) -> None:
         """
-        :param max_num_tokens: The most tokens of either side in a micro-batch, padding included.
+        :param max_num_tokens: The most tokens of either side in a micro-batch, padding included;
+            only a pair that several ranks cannot share out may come on top.
 
         :raises SelectionError: The tokenizer has no padding token.
         """
@@ -44,21 +48,42 @@ class MicroBatcher:
                 f"choose a larger super_batch_size or a smaller filter_ratio."
             )
 
-        lengths = [
-            max(len(source), len(target))
-            for source, target in zip(pairs.source, pairs.target, strict=True)
+        lengths = self.lengths(pairs)
+
+        by_length = sorted(range(len(pairs)), key=lambda i: (-lengths[i], i))
+
+        # The ranks take turns at pairs of like length; whole rounds are batched, so the numbers of
+        # micro-batches agree without a word between the ranks.
+        rounds = [by_length[i : i + num_ranks] for i in range(0, len(pairs), num_ranks)]
+
+        groups = list(
+            batches_by_length([lengths[members[0]] for members in rounds], self._max_num_tokens)
+        )
+
+        # Not every rank has a pair in the last round, but each needs one in every batch.
+        if len(rounds[-1]) < num_ranks and len(groups[-1]) == 1:
+            last = [groups.pop()[0]]
+
+            if len(groups[-1]) == 1:
+                groups[-1] += last
+            else:
+                groups.append([groups[-1].pop(), *last])
+
+        return [
+            self.collate(pairs.take([rounds[i][rank] for i in group if rank < len(rounds[i])]))
+            for group in groups
         ]
 
-        # The budget of all ranks together is cut, then each batch is dealt out; so the numbers of
-        # micro-batches agree without a word between the ranks.
-        budget = self._max_num_tokens * num_ranks
+    def lengths(self, pairs: TokenizedPairs) -> list[int]:
+        """The length of each pair's longer side in tokens, special tokens included."""
+        sources = self._lengths(pairs.source, pairs.source_langs, "source")
+        targets = self._lengths(pairs.target, pairs.target_langs, "target")
 
-        groups = list(batches_by_length([length + 4 for length in lengths], budget))
+        return [max(sides) for sides in zip(sources, targets, strict=True)]
 
-        if len(groups) > 1 and len(groups[-1]) < num_ranks:
-            groups[-2:] = [groups[-2] + groups[-1]]
-
-        return [self.collate(pairs.take(group[rank::num_ranks])) for group in groups]
+    def _lengths(self, bodies: Sequence[Tensor], langs: Sequence[str], mode: str) -> Iterator[int]:
+        for body, lang in zip(bodies, langs, strict=True):
+            yield len(body) + self._formats.get(lang, mode).num_special
 
     def collate(self, pairs: TokenizedPairs, *, example: object = None) -> Seq2SeqBatch:
         """One padded batch of the given pairs, in their order; ``example`` is carried along."""

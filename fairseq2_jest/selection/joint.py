@@ -86,6 +86,10 @@ class JointSelector(LearnabilitySelector):
 
         self._config = config
 
+    @property
+    def draws(self) -> bool:
+        return True
+
     def select(self, super_batch: SuperBatch, generator: Generator) -> Selection:
         config = self._config
 

@@ -32,6 +32,12 @@ class SelectionStats:
     seconds: float
     """The wall-clock time of embedding and selecting."""
 
+    num_noise_seen: int
+    """The number of candidates labelled as noise; 0 where the corpus is not labelled."""
+
+    num_noise_selected: int
+    """The number of pairs to train on that are labelled as noise."""
+
     learner_tokens: int
     """The tokens that the learner's encoder embedded."""
 
@@ -39,30 +45,29 @@ class SelectionStats:
     """Averages by metric name; only those that apply."""
 
 
-def names_of_means(*, learner: bool, reference: bool, labelled: bool) -> list[str]:
-    """The names of the averages that :func:`describe_selection` can report."""
-    names = ["selection_temperature", "selection_support"] if learner or reference else []
+def names_of_means(*, learner: bool, reference: bool, draws: bool, filters: bool) -> list[str]:
+    """The names of the averages that :func:`describe_selection` reports.
+
+    :param draws: Whether the selector draws by temperature.
+    :param filters: Whether it passes any pairs over.
+    """
+    names = ["selection_temperature", "selection_support"] if draws else []
 
     for name, present in (("learner", learner), ("reference", reference)):
         if present:
-            names += [f"{name}_score_selected", f"{name}_score_passed_over"]
+            names.append(f"{name}_score_selected")
+
+            if filters:
+                names.append(f"{name}_score_passed_over")
 
     if learner or reference:
         names.append("redundancy")
 
-    if labelled:
-        names += ["noise_share_selected", "noise_share_seen"]
-
     return names
 
 
-def describe_selection(
-    super_batch: SuperBatch, selection: Selection, labels: Sequence[str | None]
-) -> dict[str, float]:
-    """Temperature, support, scores of chosen and not chosen, redundancy and noise of a choice.
-
-    :param labels: The labels of the candidates, ``None`` where the corpus has none.
-    """
+def describe_selection(super_batch: SuperBatch, selection: Selection) -> dict[str, float]:
+    """Temperature, support, scores of chosen and not chosen, and redundancy of a choice."""
     means: dict[str, float] = {}
 
     if selection.temperature is not None:
@@ -87,14 +92,12 @@ def describe_selection(
     if view is not None and len(selection.indices) > 1:
         means["redundancy"] = redundancy(view, selection.indices)
 
-    noise = [label not in GOOD_LABELS for label in labels if label is not None]
-    if len(noise) == len(labels):
-        is_noise = torch.tensor(noise)
-
-        means["noise_share_selected"] = float(is_noise[chosen].float().mean())
-        means["noise_share_seen"] = float(is_noise.float().mean())
-
     return means
+
+
+def num_noise(labels: Sequence[str | None]) -> int:
+    """How many labels stand for noise; a missing one does not."""
+    return sum(label is not None and label not in GOOD_LABELS for label in labels)
 
 
 def redundancy(view: EmbeddedPairs, indices: Tensor) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import blake2b
 
 import numpy as np
@@ -26,6 +26,7 @@ from fairseq2_jest.selection.metrics import (
     SelectionStats,
     describe_selection,
     names_of_means,
+    num_noise,
 )
 from fairseq2_jest.selection.selector import BatchSelector, SuperBatch
 from fairseq2_jest.selection.tokenizing import SuperBatchReader
@@ -118,13 +119,21 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         if self._log is not None:
             self._log.append(self._step, chosen.tolist())
 
+        labels = self._corpus.labels(tokenized.rows)
+
+        means = describe_selection(super_batch, selection)
+
         self.last_stats = SelectionStats(
             num_seen=len(tokenized.rows) + tokenized.num_too_long,
             num_too_long=tokenized.num_too_long,
             num_selected=len(indices),
             seconds=seconds,
-            learner_tokens=0 if self._learner is None else _num_tokens(tokenized.pairs),
-            means=describe_selection(super_batch, selection, self._corpus.labels(tokenized.rows)),
+            num_noise_seen=num_noise(labels),
+            num_noise_selected=num_noise([labels[i] for i in indices]),
+            learner_tokens=0
+            if self._learner is None
+            else self._learner.num_tokens(tokenized.pairs),
+            means={name: means[name] for name in self.mean_names if name in means},
         )
 
         gang = self._gangs.dp
@@ -139,8 +148,14 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         return names_of_means(
             learner=self._learner is not None,
             reference=self._reference is not None,
-            labelled=self._corpus.is_labelled,
+            draws=self._selector.draws,
+            filters=self._selector.sub_batch_size < self._selector.super_batch_size,
         )
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the corpus says which pairs are noise."""
+        return self._corpus.is_labelled
 
     def _embed(self, rows: NDArray[np.int64], pairs: TokenizedPairs) -> SuperBatch:
         learner = reference = None
@@ -231,12 +246,6 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
     def num_accumulate(self) -> int:
         """How many micro-batches a step has is left to the budget of tokens."""
         return 1
-
-
-def _num_tokens(pairs: TokenizedPairs) -> int:
-    sides: Sequence[Sequence[Tensor]] = (pairs.source, pairs.target)
-
-    return sum(len(tokens) for side in sides for tokens in side)
 
 
 def _gather(share: Tensor, share_size: int, num_rows: int, gang: Gang) -> Tensor:

@@ -65,6 +65,11 @@ class BatchSelector(ABC):
         """Whether super-batches must carry the reference's embeddings."""
         return False
 
+    @property
+    def draws(self) -> bool:
+        """Whether selections report a temperature and a support, which are then published."""
+        return False
+
     @abstractmethod
     def select(self, super_batch: SuperBatch, generator: Generator) -> Selection:
         """Chooses from ``super_batch``, a pure function of it and the generator's state.

@@ -46,10 +46,13 @@ class PairTokenizer:
         formats = SequenceFormats(tokenizer)
 
         self._num_special = {
-            direction: max(
+            direction: (
                 formats.get(direction.source, "source").num_special,
-                formats.get(direction.target, "source").num_special,
-                formats.get(direction.target, "target").num_special,
+                max(
+                    # As the learner's encoder sees it, and as the decoder does.
+                    formats.get(direction.target, "source").num_special,
+                    formats.get(direction.target, "target").num_special,
+                ),
             )
             for direction in corpus.directions
         }
@@ -72,9 +75,12 @@ class PairTokenizer:
         return rows[fitting], pairs.take(fitting)
 
     def _fits(self, pairs: TokenizedPairs, index: int, direction: Direction) -> bool:
-        longest = max(len(pairs.source[index]), len(pairs.target[index]))
+        source_special, target_special = self._num_special[direction]
 
-        return longest + self._num_special[direction] <= self._max_seq_len
+        source_len = len(pairs.source[index]) + source_special
+        target_len = len(pairs.target[index]) + target_special
+
+        return max(source_len, target_len) <= self._max_seq_len
 
 
 class SuperBatchReader:

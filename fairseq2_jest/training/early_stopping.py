@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+# fairseq2.trainer cannot be imported first.
+import fairseq2.recipe.base  # noqa: F401
 from fairseq2.early_stopper import EarlyStopper
 from fairseq2.trainer import Trainer
 from fairseq2.utils.validation import Validatable, ValidationResult

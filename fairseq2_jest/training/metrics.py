@@ -21,8 +21,6 @@ MEANS: Final = (
     "reference_score_selected",
     "reference_score_passed_over",
     "redundancy",
-    "noise_share_selected",
-    "noise_share_seen",
 )
 """Averages over steps that :func:`fairseq2_jest.selection.metrics.describe_selection` reports."""
 
@@ -30,6 +28,7 @@ TOTALS: Final = (
     "num_seen",
     "num_selected",
     "num_too_long",
+    "num_noise_seen",
     "num_noise_selected",
     "training_flops",
     "selection_flops",
@@ -38,13 +37,18 @@ TOTALS: Final = (
 )
 """Sums over steps; each is also published over the whole run as ``total_<name>``."""
 
+SHARES: Final = ("selection_share", "noise_share_selected", "noise_share_seen")
+"""Ratios of sums; those of noise only where the corpus is labelled."""
+
 _FORMATS: Final[dict[str, MetricFormatter]] = {
     "selection_time": format_as_seconds,
     "step_time": format_as_seconds,
     "num_seen": format_as_int,
     "num_selected": format_as_int,
     "num_too_long": format_as_int,
+    "num_noise_seen": format_as_int,
     "num_noise_selected": format_as_int,
+    "selection_share": format_as_percentage,
     "noise_share_selected": format_as_percentage,
     "noise_share_seen": format_as_percentage,
 }
@@ -52,7 +56,7 @@ _FORMATS: Final[dict[str, MetricFormatter]] = {
 
 def register_metrics(container: DependencyContainer) -> None:
     """Names the metrics for the recorders, and those that a run can be judged by."""
-    names = [*MEANS, *TOTALS, *(f"total_{name}" for name in TOTALS), "selection_share"]
+    names = [*MEANS, *TOTALS, *(f"total_{name}" for name in TOTALS), *SHARES]
 
     for priority, name in enumerate(names, start=600):
         base = name.removeprefix("total_")

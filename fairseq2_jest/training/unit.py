@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
+# fairseq2.trainer cannot be imported first.
+import fairseq2.recipe.base  # noqa: F401
 import torch
 from fairseq2.datasets import Seq2SeqBatch
 from fairseq2.metrics import Mean, MetricBag, Sum
@@ -31,7 +33,7 @@ class CriterionConfig(Validatable):
     """Configures the training loss."""
 
     label_smoothing: float = 0.1
-    """The share of the probability that is spread over the whole vocabulary."""
+    """The share of the probability that is spread over all other tokens of the vocabulary."""
 
     def validate(self) -> ValidationResult:
         result = ValidationResult()
@@ -93,12 +95,11 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
             metric_bag.get(name, Mean).update(value)
 
         if self._is_first_rank:
-            noise_share = stats.means.get("noise_share_selected", 0.0)
-
             self._count("num_seen", stats.num_seen)
             self._count("num_selected", stats.num_selected)
             self._count("num_too_long", stats.num_too_long)
-            self._count("num_noise_selected", round(noise_share * stats.num_selected))
+            self._count("num_noise_seen", stats.num_noise_seen)
+            self._count("num_noise_selected", stats.num_noise_selected)
             self._count("selection_time", stats.seconds)
             self._count("selection_flops", self._flops.encoding(stats.learner_tokens))
 
@@ -147,3 +148,9 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
 
         if step_time > 0.0:
             values["selection_share"] = selection_time / step_time
+
+        if self._reader.is_labelled:
+            for name in ("seen", "selected"):
+                num_noise, num = float(values[f"num_noise_{name}"]), float(values[f"num_{name}"])  # type: ignore[arg-type]
+
+                values[f"noise_share_{name}"] = num_noise / max(1.0, num)

@@ -53,10 +53,7 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
     def _group(self, rows: NDArray[np.int64], max_num_tokens: int) -> list[NDArray[np.int64]]:
         kept, pairs = self._tokenizer(rows)
 
-        lengths = [
-            max(len(source), len(target))
-            for source, target in zip(pairs.source, pairs.target, strict=True)
-        ]
+        lengths = self._batcher.lengths(pairs)
 
         return [kept[group] for group in batches_by_length(lengths, max_num_tokens)]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 
+# fairseq2.evaluator cannot be imported first.
+import fairseq2.recipe.base  # noqa: F401
 import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.datasets import Seq2SeqBatch
@@ -23,6 +25,7 @@ from fairseq2.nn import BatchLayout
 from fairseq2.utils.validation import Validatable, ValidationResult
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from torch import Tensor
 from torch.nn import Module
 from typing_extensions import override
 
@@ -69,6 +72,26 @@ class ValidationConfig(Validatable):
         return self.bleu or self.chrf
 
 
+class SmoothedBleuMetric(BleuMetric):  # type: ignore[misc]
+    """fairseq2's BLEU with sacrebleu's default smoothing, for the signature to be true.
+
+    fairseq2 computes without smoothing: 0 where an n-gram order has no match, as early in training.
+    """
+
+    @override
+    @torch.inference_mode()
+    def compute(self) -> Tensor:
+        score = BLEU.compute_bleu(
+            self.valid_ngrams.tolist(),
+            self.total_ngrams.tolist(),
+            int(self.sys_len),
+            int(self.ref_len),
+            smooth_method="exp",
+        )
+
+        return torch.tensor(score.score, device=self.device)
+
+
 class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
     """Measures loss (without label smoothing), BLEU and chrF++ in one direction."""
 
@@ -104,7 +127,7 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         add_seq2seq_batch_metrics(metric_bag)
 
         if self._config.bleu:
-            metric_bag.add("bleu", BleuMetric(self._config.bleu_tokenizer))
+            metric_bag.add("bleu", SmoothedBleuMetric(self._config.bleu_tokenizer))
         if self._config.chrf:
             metric_bag.add("chrf", ChrfMetric())
 

@@ -109,6 +109,9 @@ class FinetuneConfig(Validatable):
             regime.validate_every_n_data_epochs,
             regime.checkpoint_every_n_data_epochs,
             regime.publish_metrics_every_n_data_epochs,
+            regime.validate_after_n_data_epochs or None,
+            regime.checkpoint_after_n_data_epochs or None,
+            regime.publish_metrics_after_n_data_epochs or None,
         )
         if any(value is not None for value in by_epoch):
             result.add_error(

@@ -87,9 +87,6 @@ def test_one_rank_keeps_to_the_budget_of_tokens(num: int, budget: int, seed: int
     assert len(batches) <= 1 + 2 * math.ceil(tokens / (budget - 24))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a group of all ranks' budget is dealt out, which rounds a rank's share up"
-)
 def test_several_ranks_keep_to_the_budget_of_tokens() -> None:
     body = torch.full((6,), 5)
 
@@ -102,11 +99,6 @@ def test_several_ranks_keep_to_the_budget_of_tokens() -> None:
             assert batch.target_seqs.numel() <= 25
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=RuntimeError,
-    reason="a group can have fewer pairs than ranks: pad_sequence is given an empty list",
-)
 def test_the_longest_pairs_that_a_config_admits_are_shared_by_two_ranks() -> None:
     # dataset.max_seq_len = dataset.max_num_tokens = 16, and a target has three special tokens.
     body = torch.full((13,), 5)

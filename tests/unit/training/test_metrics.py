@@ -22,6 +22,8 @@ from fairseq2_jest.training.flops import FlopsModel
 from fairseq2_jest.training.metrics import MEANS, TOTALS, register_metrics
 from fairseq2_jest.training.unit import CriterionConfig, TranslationTrainUnit
 
+EVERY_NAME = names_of_means(learner=True, reference=True, draws=True, filters=True)
+
 
 @pytest.fixture(scope="module")
 def descriptors() -> list[MetricDescriptor]:
@@ -41,7 +43,6 @@ def described() -> dict[str, float]:
     return describe_selection(
         SuperBatch(num_rows=6, learner=view, reference=view),
         Selection(indices=torch.tensor([3, 0]), temperature=0.5, support=3.0),
-        ["clean", "misaligned"] * 3,
     )
 
 
@@ -52,7 +53,7 @@ def test_everything_said_of_a_selection_has_a_descriptor(
 
     assert described().keys() <= names
     assert described().keys() == set(MEANS)
-    assert set(names_of_means(learner=True, reference=True, labelled=True)) == set(MEANS)
+    assert set(EVERY_NAME) == set(MEANS)
 
 
 def test_totals_have_one_for_the_record_and_one_for_the_run(
@@ -70,7 +71,7 @@ def test_whatever_the_train_unit_adds_has_a_descriptor(
     descriptors: list[MetricDescriptor],
 ) -> None:
     class Reader:
-        mean_names = names_of_means(learner=True, reference=True, labelled=True)
+        mean_names = EVERY_NAME
 
     unit = TranslationTrainUnit(
         Linear(1, 1),

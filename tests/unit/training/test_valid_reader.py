@@ -198,7 +198,6 @@ def test_no_rows_are_no_batches(corpus: Corpus) -> None:
     assert list(reader_of(corpus, rows=np.array([], dtype=np.int64))) == []
 
 
-@pytest.mark.xfail(strict=True, reason="batches are cut by lengths without special tokens")
 def test_batches_keep_to_the_budget_of_tokens(corpus: Corpus) -> None:
     for batch in flat(list(reader_of(corpus))):
         assert batch.source_seqs.numel() <= BUDGET

@@ -192,10 +192,6 @@ def test_another_tokenizer_is_used_and_signed(tmp_path: Path) -> None:
     assert unit.signatures() == [f"{bleu['name']}|{bleu['signature']}"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="fairseq2's BleuMetric does not smooth: 0.0, though the signature says smooth:exp",
-)
 def test_bleu_without_a_match_of_four_words_is_sacrebleus(tmp_path: Path) -> None:
     (bleu,) = sacrebleu(tmp_path, POOR, "-m", "bleu")
 
