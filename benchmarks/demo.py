@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="how often to fine-tune")
     parser.add_argument("--pretrain-steps", type=int, default=120, help="steps of pre-training")
     parser.add_argument(
-        "--steps", type=int, default=80, help="steps of fine-tuning, 100 pairs each"
+        "--steps", type=int, default=60, help="steps of fine-tuning, 100 pairs each"
     )
     args = parser.parse_args()
 
