@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from functools import partial
-from typing import Final
+from collections.abc import Sequence
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import Device
-from fairseq2.gang import Gang, ReduceOperation
-from fairseq2.models.transformer import TransformerModel
+from fairseq2.gang import Gang
+from fairseq2.models.transformer import (
+    AttentionBiasCache,
+    StandardTransformerEncoder,
+    TransformerModel,
+)
 from fairseq2.nn import BatchLayout
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 from torch.nn import Module
 from torch.nn.functional import normalize
 
 from fairseq2_jest.embedding.errors import EmbeddingError
-from fairseq2_jest.embedding.tokens import (
-    SequenceFormats,
-    TokenizedPairs,
-    batches_by_length,
-    layout_of,
-    pad,
-)
-
-_FSDP_METHOD: Final = "encode_for_selection"
+from fairseq2_jest.embedding.learner_pass import LearnerPass
+from fairseq2_jest.embedding.tokens import SequenceFormats, TokenizedPairs, layout_of, pad
 
 
 class LearnerEncoder:
@@ -36,10 +29,7 @@ class LearnerEncoder:
     Both sides go through the *encoder*, the target side with its own language's token in source
     mode. An embedding is the masked mean of the encoder's output over the tokens of the text
     (special tokens left out), L2-normalised in fp32. (arXiv 2511.04406 does not publish its
-    pooling; this is our reading.) Dropout is off, no gradient is kept, and every module's mode is
-    restored.
-
-    Under FSDP2 an embedding is a collective: all ranks call it together, each with its own texts.
+    pooling; this is our reading.) How the model is run, see :class:`LearnerPass`.
     """
 
     def __init__(
@@ -49,40 +39,43 @@ class LearnerEncoder:
         *,
         device: Device,
         max_num_tokens: int,
+        num_layers: int | None = None,
         autocast_dtype: torch.dtype | None = None,
         gang: Gang | None = None,
     ) -> None:
         """
-        :param model: The bare model, not its data parallel wrapper.
-        :param max_num_tokens: The most tokens in a forward pass, padding included.
-        :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
-        :param gang: The ranks among which FSDP shards the model.
+        :param num_layers: How many of the encoder's layers to run; ``None`` for all.
 
-        :raises EmbeddingError: The model has no encoder, or the tokenizer no padding token.
+        The other parameters are those of :class:`LearnerPass`.
+
+        :raises EmbeddingError: The model has no encoder or not that many layers, or the tokenizer
+            no padding token.
         """
-        if not isinstance(model, TransformerModel):
-            raise EmbeddingError(
-                f"The learner's view needs an encoder-decoder model, but the model is a "
-                f"{type(model).__name__}; set batch_selector.config.learner_weight to 0, or choose "
-                f"another model."
-            )
-
-        pad_idx = tokenizer.vocab_info.pad_idx
-        if pad_idx is None:
-            raise EmbeddingError("The tokenizer has no padding token, which batches need.")
-
-        self._model = model
+        self._model = encoder_decoder(model)
+        self._pad_idx = padding_of(tokenizer)
         self._formats = SequenceFormats(tokenizer)
-        self._pad_idx = pad_idx
         self._device = device
-        self._max_num_tokens = max_num_tokens
-        self._autocast_dtype = autocast_dtype
-        self._gang = gang
+        self._layers = None if num_layers is None else _first_layers(self._model, num_layers)
+        self._pass = LearnerPass(
+            model,
+            device=device,
+            max_num_tokens=max_num_tokens,
+            autocast_dtype=autocast_dtype,
+            gang=gang,
+        )
 
     @property
     def dim(self) -> int:
         """The dimension of an embedding."""
         return self._model.model_dim
+
+    @property
+    def share_of_encoder(self) -> float:
+        """The share of the encoder's layers that are run."""
+        if self._layers is None:
+            return 1.0
+
+        return len(self._layers) / len(self._model.encoder.layers)
 
     def encode_source(self, pairs: TokenizedPairs) -> Tensor:
         """Embeds the source side. *Shape of the result:* ``(N, d)``, fp32, on the device."""
@@ -102,95 +95,87 @@ class LearnerEncoder:
             for body, lang in zip(bodies, langs, strict=True)
         )
 
-    @torch.no_grad()
     def _encode(self, bodies: Sequence[Tensor], langs: Sequence[str]) -> Tensor:
         formats = [self._formats.get(lang, "source") for lang in langs]
 
         sequences = [form(body) for form, body in zip(formats, bodies, strict=True)]
 
-        embeddings = torch.empty((len(sequences), self.dim), device=self._device)
-
         begins = torch.tensor([len(form.prefix) for form in formats])
         ends = begins + torch.tensor([len(body) for body in bodies])
 
-        batches = list(
-            batches_by_length([len(sequence) for sequence in sequences], self._max_num_tokens)
-        )
+        def pool(batch: list[int]) -> Tensor:
+            seqs, seq_lens = pad([sequences[i] for i in batch], self._pad_idx)
 
-        num_passes = self._num_passes(len(batches))
+            places = torch.arange(seqs.size(1))
 
-        with _evaluating(self._model), self._autocast():
-            for batch in batches:
-                seqs, seq_lens = pad([sequences[i] for i in batch], self._pad_idx)
+            mask = (places >= begins[batch, None]) & (places < ends[batch, None])
+            mask = mask.float().unsqueeze(2).to(self._device)
 
-                places = torch.arange(seqs.size(1))
+            seqs = seqs.to(self._device)
 
-                mask = (places >= begins[batch, None]) & (places < ends[batch, None])
+            output = self._encoder_output(seqs, layout_of(seqs, seq_lens)).float()
 
-                embeddings[batch] = self._pool(seqs.to(self._device), seq_lens, mask.float())
+            return (output * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
 
-            for _ in range(num_passes - len(batches)):
-                self._encoder_output(torch.zeros((1, 1), dtype=torch.int64, device=self._device))
+        embeddings = torch.empty((len(sequences), self.dim), device=self._device)
+
+        self._pass.run([len(sequence) for sequence in sequences], pool, embeddings)
 
         return normalize(embeddings, dim=1)
 
-    def _num_passes(self, num_batches: int) -> int:
-        """How many passes all ranks make: under FSDP a pass of one is a pass of all."""
-        if self._gang is None or not isinstance(self._model, FSDPModule):
-            return num_batches
+    def _encoder_output(self, seqs: Tensor, layout: BatchLayout) -> Tensor:
+        encoder = self._model.encoder
 
-        mine = torch.tensor(num_batches, device=self._gang.device)
+        output: Tensor
+        output, layout = self._model.encoder_frontend(seqs, layout)
 
-        self._gang.all_reduce(mine, ReduceOperation.MAX)
+        if self._layers is None:
+            return encoder(output, layout)
 
-        return int(mine)
+        attn_bias_cache = AttentionBiasCache()
 
-    def _pool(self, seqs: Tensor, seq_lens: Sequence[int], mask: Tensor) -> Tensor:
-        output = self._encoder_output(seqs, layout_of(seqs, seq_lens))
+        for layer in self._layers:
+            output = layer(output, layout, attn_bias_cache)
 
-        mask = mask.to(self._device).unsqueeze(2)
+        # Of a pre-norm encoder the norm is what follows the last layer that is run.
+        norm: Module | None = encoder.layer_norm  # type: ignore[assignment]
 
-        return (output.float() * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
-
-    def _encoder_output(self, seqs: Tensor, layout: BatchLayout | None = None) -> Tensor:
-        layout = layout or BatchLayout.of(seqs)
-
-        if not isinstance(self._model, FSDPModule):
-            return _encode(self._model, seqs, layout)
-
-        # Only a forward method of the root gathers what FSDP keeps there; the model is wrapped
-        # after this object is made.
-        if not hasattr(self._model, _FSDP_METHOD):
-            setattr(self._model, _FSDP_METHOD, partial(_encode, self._model))
-
-            register_fsdp_forward_method(self._model, _FSDP_METHOD)
-
-        output: Tensor = getattr(self._model, _FSDP_METHOD)(seqs, layout)
-
-        return output
-
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if self._autocast_dtype is None or self._autocast_dtype == torch.float32:
-            return nullcontext()
-
-        return torch.autocast(device_type=self._device.type, dtype=self._autocast_dtype)
+        return output if norm is None else norm(output)
 
 
-def _encode(model: TransformerModel, seqs: Tensor, layout: BatchLayout) -> Tensor:
-    output: Tensor = model.encoder(*model.encoder_frontend(seqs, layout))
+def encoder_decoder(model: Module) -> TransformerModel:
+    """
+    :raises EmbeddingError: The model is no encoder-decoder model.
+    """
+    if not isinstance(model, TransformerModel):
+        raise EmbeddingError(
+            f"The learner's view needs an encoder-decoder model, but the model is a "
+            f"{type(model).__name__}; set batch_selector.config.learner_weight to 0, or choose "
+            f"another model."
+        )
 
-    return output
+    return model
 
 
-@contextmanager
-def _evaluating(model: Module) -> Iterator[None]:
-    """Puts a model in eval mode; afterwards each module has the mode it had before."""
-    training = [module for module in model.modules() if module.training]
+def padding_of(tokenizer: Tokenizer) -> int:
+    """
+    :raises EmbeddingError: The tokenizer has no padding token.
+    """
+    pad_idx = tokenizer.vocab_info.pad_idx
 
-    model.eval()
+    if pad_idx is None:
+        raise EmbeddingError("The tokenizer has no padding token, which batches need.")
 
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
+    return pad_idx
+
+
+def _first_layers(model: TransformerModel, num_layers: int) -> list[Module]:
+    encoder = model.encoder
+
+    if not isinstance(encoder, StandardTransformerEncoder) or num_layers > len(encoder.layers):
+        raise EmbeddingError(
+            f"batch_selector.num_learner_layers is {num_layers}, but the model's encoder has "
+            f"{len(encoder.layers)} layer(s) that can be run one by one; lower it, or set null."
+        )
+
+    return list(encoder.layers)[:num_layers]

@@ -14,6 +14,7 @@ from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
+from fairseq2_jest.embedding.learner_loss import LearnerLoss
 from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.recipes.languages import tokenizer_languages
 from fairseq2_jest.recipes.sections import (
@@ -57,10 +58,21 @@ def create_selecting_reader(
         BatchSelector, batch_selector.name, batch_selector.config
     )
 
-    learner = None
+    learner = learner_loss = None
 
     if selector.needs_learner:
         learner = LearnerEncoder(
+            context.get_model(),
+            tokenizer,
+            device=context.device,
+            max_num_tokens=dataset.max_num_tokens,
+            num_layers=batch_selector.num_learner_layers,
+            autocast_dtype=autocast_dtype,
+            gang=context.gangs.dp,
+        )
+
+    if selector.needs_learner_loss:
+        learner_loss = LearnerLoss(
             context.get_model(),
             tokenizer,
             device=context.device,
@@ -89,6 +101,7 @@ def create_selecting_reader(
         super_batches=SuperBatchReader(sampler, pair_tokenizer, selector.super_batch_size),
         selector=selector,
         learner=learner,
+        learner_loss=learner_loss,
         reference=reference,
         batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,

@@ -55,6 +55,10 @@ class BatchSelectorSection(SupportsStructure):
     config: object = field(default_factory=JointConfig)
     """The config of that selector."""
 
+    num_learner_layers: int | None = None
+    """How many of the model's encoder layers the learner's similarity is taken from; ``None`` for
+    all."""
+
     @override
     def structure(self, resolver: DependencyResolver) -> None:
         self.config = structure_component_config(resolver, BatchSelector, self.name, self.config)

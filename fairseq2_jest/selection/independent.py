@@ -8,7 +8,7 @@ from fairseq2.runtime.dependency import DependencyResolver
 from torch import Generator
 
 from fairseq2_jest.selection.learnable import LearnabilityConfig, LearnabilitySelector
-from fairseq2_jest.selection.sampling import chunk_sizes, top_rows
+from fairseq2_jest.selection.sampling import top_rows
 from fairseq2_jest.selection.selector import BatchSelector, Selection, SuperBatch
 
 
@@ -20,17 +20,12 @@ class IndependentConfig(LearnabilityConfig):
 class IndependentSelector(LearnabilitySelector):
     """Takes the pairs of highest ``L_ii``, whatever else is in the batch."""
 
-    def __init__(self, config: IndependentConfig) -> None:
-        super().__init__(config)
-
-        self._filter_ratio = config.filter_ratio
-
     def select(self, super_batch: SuperBatch, generator: Generator) -> Selection:
         learnability = self.learnability(super_batch)
 
-        (num_chosen,) = chunk_sizes(len(learnability), self._filter_ratio, num_chunks=1)
+        best = top_rows(learnability.diagonal, self.sub_batch_of(super_batch.num_rows))
 
-        return Selection(indices=top_rows(learnability.diagonal, num_chosen))
+        return Selection(indices=super_batch.places(best))
 
 
 def create_independent_selector(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Final, Literal
 
@@ -95,11 +95,11 @@ class JointSelector(LearnabilitySelector):
 
         learnability = self.learnability(super_batch)
 
-        sizes = chunk_sizes(len(learnability), config.filter_ratio, config.num_chunks)
+        sizes = chunk_sizes(super_batch.num_rows, config.filter_ratio, config.num_chunks)
 
         noise = gumbel_noise((len(sizes), len(learnability)), generator)
 
-        return draw_jointly(
+        selection = draw_jointly(
             learnability,
             sizes,
             noise.to(learnability.diagonal.device),
@@ -108,6 +108,8 @@ class JointSelector(LearnabilitySelector):
             temperature=config.temperature,
             target_support=config.target_support * sum(sizes),
         )
+
+        return replace(selection, indices=super_batch.places(selection.indices))
 
 
 def draw_jointly(

@@ -20,6 +20,10 @@ class EmbeddedPairs:
     target: Tensor
     """The target side. *Shape:* ``(N, d)``."""
 
+    def take(self, places: Tensor) -> EmbeddedPairs:
+        """The pairs at ``places``, in that order."""
+        return EmbeddedPairs(source=self.source[places], target=self.target[places])
+
     def scores(self) -> Tensor:
         """Cosine similarity of each pair's two sides. *Shape:* ``(N)``."""
         return (self.source * self.target).sum(dim=1)
@@ -30,13 +34,17 @@ class Learnability:
 
     ``A, B`` are the learner's source and target embeddings, ``C, E`` the reference's. With
     ``P = [w_ref C, -w_lrn A]`` and ``Q = [E, B]``, ``L = P Q^T``. Conditioning on chosen rows needs
-    only the sums of their rows of ``P`` and ``Q``: O(N d) time and memory, never O(N^2).
+    only the sums of their rows of ``P`` and ``Q``: O(N d) time and memory, never O(N^2). Where the
+    learner's view is its loss ``l``, ``L = w_ref C E^T + w_lrn diag(l)``.
     """
 
-    def __init__(self, row_factors: Tensor, column_factors: Tensor) -> None:
+    def __init__(
+        self, row_factors: Tensor, column_factors: Tensor, own: Tensor | None = None
+    ) -> None:
         """
         :param row_factors: ``P``. *Shape:* ``(N, D)``.
         :param column_factors: ``Q``. *Shape:* ``(N, D)``.
+        :param own: What is added to the diagonal alone. *Shape:* ``(N)``.
 
         :raises SelectionError: The shapes differ, or a value is not finite.
         """
@@ -49,7 +57,9 @@ class Learnability:
         self._rows = row_factors
         self._columns = column_factors
         self.diagonal = (row_factors * column_factors).sum(dim=1)
-        """``L_ii``. *Shape:* ``(N)``."""
+
+        if own is not None:
+            self.diagonal = self.diagonal + own
 
         if not bool(torch.isfinite(self.diagonal).all()):
             raise SelectionError(
@@ -64,17 +74,21 @@ class Learnability:
         *,
         learner_weight: float,
         reference_weight: float,
+        learner_loss: Tensor | None = None,
     ) -> Learnability:
         """Combines the two views; a view of weight 0 may be absent.
+
+        :param learner_loss: Takes the place of the learner's embeddings. *Shape:* ``(N)``.
 
         :raises SelectionError: A view with a weight is absent, or both weights are 0.
         """
         rows, columns = [], []
 
-        views = (
-            ("reference", reference, reference_weight),
-            ("learner", learner, -learner_weight),
-        )
+        views = [("reference", reference, reference_weight)]
+
+        if learner_loss is None:
+            views.append(("learner", learner, -learner_weight))
+
         for name, view, weight in views:
             if weight == 0.0:
                 continue
@@ -87,10 +101,17 @@ class Learnability:
             rows.append(view.source * weight)
             columns.append(view.target)
 
+        own = None if learner_loss is None else learner_weight * learner_loss
+
+        if not rows and own is not None:
+            nothing = own.new_zeros((len(own), 1))
+
+            return Learnability(nothing, nothing, own)
+
         if not rows:
             raise SelectionError("learner_weight and reference_weight must not both be 0.")
 
-        return Learnability(torch.cat(rows, dim=1), torch.cat(columns, dim=1))
+        return Learnability(torch.cat(rows, dim=1), torch.cat(columns, dim=1), own)
 
     def joint_terms(self, chosen: Tensor) -> Tensor:
         """``sum over chosen i of (L_ij + L_ji)`` for every ``j``. *Shape:* ``(N)``.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from fairseq2.utils.validation import Validatable, ValidationResult
+from torch import Tensor
 
-from fairseq2_jest.selection.learnability import Learnability
+from fairseq2_jest.selection.errors import SelectionError
+from fairseq2_jest.selection.learnability import EmbeddedPairs, Learnability
+from fairseq2_jest.selection.sampling import top_rows
 from fairseq2_jest.selection.selector import BatchSelector, SuperBatch
 
 
@@ -25,6 +29,19 @@ class LearnabilityConfig(Validatable):
 
     reference_weight: float = 0.8
     """The weight of the reference's similarity, which counts for a pair."""
+
+    learner_view: Literal["similarity", "loss"] = "similarity"
+    """
+    How the learner sees a pair. ``similarity``: the cosine of its encoder's embeddings, which
+    counts against a pair that it already aligns (arXiv 2511.04406). ``loss``: its token loss, which
+    counts for a pair that it translates badly (JEST); a pass of encoder and decoder.
+    """
+
+    shortlist: float = 1.0
+    """
+    The share of a super-batch, best by reference score, that the learner looks at and the choice is
+    made from. 1 is all; at ``1 - filter_ratio`` the reference alone decides.
+    """
 
     def validate(self) -> ValidationResult:
         result = ValidationResult()
@@ -46,6 +63,13 @@ class LearnabilityConfig(Validatable):
                     f"`{name}` must be a finite number of at least 0, but is {weight}."
                 )
 
+        if not 1.0 - self.filter_ratio <= self.shortlist + 1e-9 <= 1.0 + 2e-9:
+            result.add_error(
+                f"`shortlist` must be in [1 - `filter_ratio`, 1], but is {self.shortlist}."
+            )
+        if self.shortlist < 1.0 and self.reference_weight == 0.0:
+            result.add_error("`shortlist` must be 1 where `reference_weight` is 0.")
+
         if self.learner_weight == 0.0 and self.reference_weight == 0.0:
             result.add_error("`learner_weight` and `reference_weight` must not both be 0.")
 
@@ -64,24 +88,58 @@ class LearnabilitySelector(BatchSelector):
 
     @property
     def sub_batch_size(self) -> int:
-        config = self._learnability_config
-
-        return max(1, round(config.super_batch_size * (1.0 - config.filter_ratio)))
+        return self.sub_batch_of(self.super_batch_size)
 
     @property
     def needs_learner(self) -> bool:
-        return self._learnability_config.learner_weight != 0.0
+        config = self._learnability_config
+
+        return config.learner_weight != 0.0 and config.learner_view == "similarity"
+
+    @property
+    def needs_learner_loss(self) -> bool:
+        config = self._learnability_config
+
+        return config.learner_weight != 0.0 and config.learner_view == "loss"
 
     @property
     def needs_reference(self) -> bool:
         return self._learnability_config.reference_weight != 0.0
 
-    def learnability(self, super_batch: SuperBatch) -> Learnability:
+    def shortlist(self, reference: EmbeddedPairs) -> Tensor | None:
         config = self._learnability_config
+
+        if config.shortlist == 1.0:
+            return None
+
+        scores = reference.scores()
+
+        num_rows = max(self.sub_batch_of(len(scores)), round(len(scores) * config.shortlist))
+
+        return top_rows(scores, num_rows).sort().values
+
+    def sub_batch_of(self, num_rows: int) -> int:
+        """The number of pairs to choose from ``num_rows`` candidates."""
+        return max(1, round(num_rows * (1.0 - self._learnability_config.filter_ratio)))
+
+    def learnability(self, super_batch: SuperBatch) -> Learnability:
+        """The learnability of the candidates on the shortlist."""
+        config = self._learnability_config
+
+        reference, shortlist = super_batch.reference, super_batch.shortlist
+
+        if reference is not None and shortlist is not None:
+            reference = reference.take(shortlist)
+
+        if self.needs_learner_loss and super_batch.learner_loss is None:
+            raise SelectionError(
+                f"learner_weight is {config.learner_weight}, but there are no losses."
+            )
 
         return Learnability.of(
             super_batch.learner,
-            super_batch.reference,
+            reference,
             learner_weight=config.learner_weight,
             reference_weight=config.reference_weight,
+            learner_loss=super_batch.learner_loss if self.needs_learner_loss else None,
         )

@@ -38,14 +38,20 @@ class SelectionStats:
     num_noise_selected: int
     """The number of pairs to train on that are labelled as noise."""
 
-    learner_tokens: int
-    """The tokens that the learner's encoder embedded."""
+    encoded_tokens: float
+    """The tokens that went through the encoder for the learner's view, by the share of its layers
+    that were run."""
+
+    decoded_tokens: int
+    """The tokens that went through the decoder for it."""
 
     means: dict[str, float]
     """Averages by metric name; only those that apply."""
 
 
-def names_of_means(*, learner: bool, reference: bool, draws: bool, filters: bool) -> list[str]:
+def names_of_means(
+    *, learner: bool, reference: bool, draws: bool, filters: bool, learner_loss: bool = False
+) -> list[str]:
     """The names of the averages that :func:`describe_selection` reports.
 
     :param draws: Whether the selector draws by temperature.
@@ -53,12 +59,14 @@ def names_of_means(*, learner: bool, reference: bool, draws: bool, filters: bool
     """
     names = ["selection_temperature", "selection_support"] if draws else []
 
-    for name, present in (("learner", learner), ("reference", reference)):
+    views = {"learner_score": learner, "reference_score": reference, "learner_loss": learner_loss}
+
+    for name, present in views.items():
         if present:
-            names.append(f"{name}_score_selected")
+            names.append(f"{name}_selected")
 
             if filters:
-                names.append(f"{name}_score_passed_over")
+                names.append(f"{name}_passed_over")
 
     if learner or reference:
         names.append("redundancy")
@@ -75,24 +83,41 @@ def describe_selection(super_batch: SuperBatch, selection: Selection) -> dict[st
     if selection.support is not None:
         means["selection_support"] = selection.support
 
-    chosen = torch.zeros(super_batch.num_rows, dtype=torch.bool)
-    chosen[selection.indices.cpu()] = True
+    for name, (scores, places) in scores_of(super_batch).items():
+        chosen = torch.isin(places, selection.indices.cpu())
 
-    views = {"learner": super_batch.learner, "reference": super_batch.reference}
-    for name, view in views.items():
-        if view is not None:
-            scores = view.scores().cpu()
+        means[f"{name}_selected"] = float(scores[chosen].mean())
 
-            means[f"{name}_score_selected"] = float(scores[chosen].mean())
+        if not bool(chosen.all()):
+            means[f"{name}_passed_over"] = float(scores[~chosen].mean())
 
-            if not bool(chosen.all()):
-                means[f"{name}_score_passed_over"] = float(scores[~chosen].mean())
-
-    view = super_batch.reference or super_batch.learner
-    if view is not None and len(selection.indices) > 1:
-        means["redundancy"] = redundancy(view, selection.indices)
+    if len(selection.indices) > 1:
+        if super_batch.reference is not None:
+            means["redundancy"] = redundancy(super_batch.reference, selection.indices)
+        elif super_batch.learner is not None:
+            means["redundancy"] = redundancy(super_batch.learner, selection.indices)
 
     return means
+
+
+def scores_of(super_batch: SuperBatch) -> dict[str, tuple[Tensor, Tensor]]:
+    """What each view says of the candidates it looked at: scores, and the candidates' places."""
+    everywhere = torch.arange(super_batch.num_rows)
+
+    listed = everywhere if super_batch.shortlist is None else super_batch.shortlist.cpu()
+
+    scores = {}
+
+    if super_batch.learner is not None:
+        scores["learner_score"] = (super_batch.learner.scores().cpu(), listed)
+
+    if super_batch.reference is not None:
+        scores["reference_score"] = (super_batch.reference.scores().cpu(), everywhere)
+
+    if super_batch.learner_loss is not None:
+        scores["learner_loss"] = (super_batch.learner_loss.cpu(), listed)
+
+    return scores
 
 
 def num_noise(labels: Sequence[str | None]) -> int:

@@ -17,6 +17,7 @@ from typing_extensions import Self
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
+from fairseq2_jest.embedding.learner_loss import LearnerLoss
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.errors import ResumeError, SelectionError
@@ -47,6 +48,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         super_batches: SuperBatchReader,
         selector: BatchSelector,
         learner: LearnerEncoder | None,
+        learner_loss: LearnerLoss | None = None,
         reference: CachedReference | None,
         batcher: MicroBatcher,
         gangs: Gangs,
@@ -55,6 +57,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
     ) -> None:
         """
         :param learner: Needed only by a selector that asks for it.
+        :param learner_loss: Likewise.
         :param reference: Likewise.
         :param log: Where rank 0 writes what was chosen.
         """
@@ -62,6 +65,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         self._super_batches = super_batches
         self._selector = selector
         self._learner = learner if selector.needs_learner else None
+        self._learner_loss = learner_loss if selector.needs_learner_loss else None
         self._reference = reference if selector.needs_reference else None
         self._batcher = batcher
         self._gangs = gangs
@@ -123,6 +127,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         means = describe_selection(super_batch, selection)
 
+        encoded, decoded = self._passed_tokens(tokenized.pairs, super_batch.shortlist)
+
         self.last_stats = SelectionStats(
             num_seen=len(tokenized.rows) + tokenized.num_too_long,
             num_too_long=tokenized.num_too_long,
@@ -130,9 +136,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
             seconds=seconds,
             num_noise_seen=num_noise(labels),
             num_noise_selected=num_noise([labels[i] for i in indices]),
-            learner_tokens=0
-            if self._learner is None
-            else self._learner.num_tokens(tokenized.pairs),
+            encoded_tokens=encoded,
+            decoded_tokens=decoded,
             means={name: means[name] for name in self.mean_names if name in means},
         )
 
@@ -147,6 +152,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         """The names of the averages that every step reports, see :class:`SelectionStats`."""
         return names_of_means(
             learner=self._learner is not None,
+            learner_loss=self._learner_loss is not None,
             reference=self._reference is not None,
             draws=self._selector.draws,
             filters=self._selector.sub_batch_size < self._selector.super_batch_size,
@@ -158,33 +164,61 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         return self._corpus.is_labelled
 
     def _embed(self, rows: NDArray[np.int64], pairs: TokenizedPairs) -> SuperBatch:
-        learner = reference = None
+        reference = shortlist = learner = learner_loss = None
 
         gang = self._gangs.dp
 
-        share = -(-len(rows) // gang.size)
-
-        mine = range(gang.rank * share, min((gang.rank + 1) * share, len(rows)))
-
-        if self._learner is not None:
-            my_pairs = pairs.take(mine)
-
-            learner = EmbeddedPairs(
-                source=_gather(self._learner.encode_source(my_pairs), share, len(rows), gang),
-                target=_gather(self._learner.encode_target(my_pairs), share, len(rows), gang),
-            )
-
         if self._reference is not None:
-            source, target = self._reference.embed(rows[list(mine)])
-
-            device = self._gangs.device
+            source, target = (
+                torch.from_numpy(side).to(self._gangs.device)
+                for side in self._reference.embed(rows[_slice(len(rows), gang)])
+            )
 
             reference = EmbeddedPairs(
-                source=_gather(torch.from_numpy(source).to(device), share, len(rows), gang),
-                target=_gather(torch.from_numpy(target).to(device), share, len(rows), gang),
+                source=_gather(source, len(rows), gang), target=_gather(target, len(rows), gang)
             )
 
-        return SuperBatch(num_rows=len(rows), learner=learner, reference=reference)
+            shortlist = self._selector.shortlist(reference)
+
+        listed = pairs if shortlist is None else pairs.take(shortlist.tolist())
+
+        mine = listed.take(_slice(len(listed), gang).tolist())
+
+        if self._learner is not None:
+            learner = EmbeddedPairs(
+                source=_gather(self._learner.encode_source(mine), len(listed), gang),
+                target=_gather(self._learner.encode_target(mine), len(listed), gang),
+            )
+
+        if self._learner_loss is not None:
+            losses = self._learner_loss.score(mine).unsqueeze(1)
+
+            learner_loss = _gather(losses, len(listed), gang).squeeze(1)
+
+        return SuperBatch(
+            num_rows=len(rows),
+            reference=reference,
+            shortlist=shortlist,
+            learner=learner,
+            learner_loss=learner_loss,
+        )
+
+    def _passed_tokens(self, pairs: TokenizedPairs, shortlist: Tensor | None) -> tuple[float, int]:
+        """How many tokens went through encoder and decoder for the learner's view."""
+        encoded, decoded = 0.0, 0
+
+        if shortlist is not None:
+            pairs = pairs.take(shortlist.tolist())
+
+        if self._learner is not None:
+            encoded += self._learner.share_of_encoder * self._learner.num_tokens(pairs)
+
+        if self._learner_loss is not None:
+            sources, targets = self._learner_loss.num_tokens(pairs)
+
+            encoded, decoded = encoded + sources, decoded + targets
+
+        return encoded, decoded
 
     def _check_agreement(self, chosen: NDArray[np.int64]) -> None:
         gang = self._gangs.dp
@@ -248,13 +282,22 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         return 1
 
 
-def _gather(share: Tensor, share_size: int, num_rows: int, gang: Gang) -> Tensor:
-    """Puts the ranks' slices together; the last ones may be shorter than ``share_size``."""
-    if gang.size == 1:
-        return share
+def _slice(num_rows: int, gang: Gang) -> NDArray[np.int64]:
+    """The places that a rank embeds; never none, since embedding may be a collective."""
+    share = -(-num_rows // gang.size)
 
-    padded = share.new_zeros((share_size, share.size(1)))
-    padded[: len(share)] = share
+    begin = gang.rank * share
+
+    return np.arange(begin, min(begin + share, num_rows)) if begin < num_rows else np.arange(1)
+
+
+def _gather(mine: Tensor, num_rows: int, gang: Gang) -> Tensor:
+    """Puts the ranks' slices together; the last ones may be shorter, or empty and then cut off."""
+    if gang.size == 1:
+        return mine
+
+    padded = mine.new_zeros((-(-num_rows // gang.size), mine.size(1)))
+    padded[: len(mine)] = mine
 
     shares = [torch.empty_like(padded) for _ in range(gang.size)]
 

@@ -17,11 +17,21 @@ class SuperBatch:
     num_rows: int
     """The number of candidates, N."""
 
-    learner: EmbeddedPairs | None = None
-    """The learner's view; ``None`` for a selector that does not ask for it."""
-
     reference: EmbeddedPairs | None = None
     """The reference's view; ``None`` for a selector that does not ask for it."""
+
+    shortlist: Tensor | None = None
+    """The places of the M candidates that the learner looked at, int64; ``None`` for all N."""
+
+    learner: EmbeddedPairs | None = None
+    """The learner's view of the M; ``None`` for a selector that does not ask for it."""
+
+    learner_loss: Tensor | None = None
+    """The learner's loss of the M in units of ``ln V``, likewise. *Shape:* ``(M)``."""
+
+    def places(self, listed: Tensor) -> Tensor:
+        """The places in the super-batch of candidates given by their places in the shortlist."""
+        return listed if self.shortlist is None else self.shortlist[listed]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +71,11 @@ class BatchSelector(ABC):
         return False
 
     @property
+    def needs_learner_loss(self) -> bool:
+        """Whether super-batches must carry the learner's loss (a pass of the whole model each)."""
+        return False
+
+    @property
     def needs_reference(self) -> bool:
         """Whether super-batches must carry the reference's embeddings."""
         return False
@@ -69,6 +84,10 @@ class BatchSelector(ABC):
     def draws(self) -> bool:
         """Whether selections report a temperature and a support, which are then published."""
         return False
+
+    def shortlist(self, reference: EmbeddedPairs) -> Tensor | None:
+        """The places of the candidates that are worth the learner's pass; ``None`` for all."""
+        return None
 
     @abstractmethod
     def select(self, super_batch: SuperBatch, generator: Generator) -> Selection:

@@ -35,11 +35,11 @@ class FlopsModel:
 
     def training(self, source_tokens: int, target_tokens: int) -> float:
         """Forward and backward passes over a batch."""
-        return 6.0 * (self.encoder * source_tokens + self.decoder * target_tokens)
+        return 3.0 * self.forward(source_tokens, target_tokens)
 
-    def encoding(self, tokens: int) -> float:
-        """The learner's view: a forward pass of the encoder."""
-        return 2.0 * self.encoder * tokens
+    def forward(self, source_tokens: float, target_tokens: int) -> float:
+        """The learner's view: forward passes alone."""
+        return 2.0 * (self.encoder * source_tokens + self.decoder * target_tokens)
 
 
 def _num_weights(module: Module) -> int:

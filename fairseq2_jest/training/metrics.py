@@ -18,6 +18,8 @@ MEANS: Final = (
     "selection_support",
     "learner_score_selected",
     "learner_score_passed_over",
+    "learner_loss_selected",
+    "learner_loss_passed_over",
     "reference_score_selected",
     "reference_score_passed_over",
     "redundancy",

@@ -101,7 +101,9 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
             self._count("num_noise_seen", stats.num_noise_seen)
             self._count("num_noise_selected", stats.num_noise_selected)
             self._count("selection_time", stats.seconds)
-            self._count("selection_flops", self._flops.encoding(stats.learner_tokens))
+            self._count(
+                "selection_flops", self._flops.forward(stats.encoded_tokens, stats.decoded_tokens)
+            )
 
             # The clock has the steps before this one, the last of them too late for its record.
             self._count("step_time", self._clock.take())

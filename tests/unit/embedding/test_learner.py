@@ -266,3 +266,27 @@ def test_a_tokenizer_without_padding_is_refused() -> None:
 
     with pytest.raises(EmbeddingError, match="no padding token"):
         LearnerEncoder(model(), without, device=CPU, max_num_tokens=10)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_the_first_layers_alone_are_the_view_of_an_encoder_cut_there(num_layers: int) -> None:
+    learner, pairs = model(), random_pairs(7)
+
+    early = LearnerEncoder(
+        learner, tokenizer(), device=CPU, max_num_tokens=120, num_layers=num_layers
+    )
+
+    embeddings = early.encode_source(pairs)
+
+    total = len(learner.encoder.layers)
+
+    assert early.share_of_encoder == num_layers / total
+
+    learner.encoder.layers = learner.encoder.layers[:num_layers]
+
+    torch.testing.assert_close(learner_of(learner).encode_source(pairs), embeddings)
+
+
+def test_more_layers_than_there_are_is_refused() -> None:
+    with pytest.raises(EmbeddingError, match="num_learner_layers is 9"):
+        LearnerEncoder(model(), tokenizer(), device=CPU, max_num_tokens=120, num_layers=9)

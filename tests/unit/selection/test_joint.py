@@ -76,19 +76,22 @@ def test_picks_what_the_dense_algorithm_picks(
     # Without noise, copies are ties.
     noise = gumbel_noise((len(sizes), num), generator).double() * scale
 
-    kwargs = {"learner_weight": weights[0], "reference_weight": weights[1]}
+    learner_weight, reference_weight = weights
 
     matrix = dense_learnability(
         (learner.source, learner.target),
         (reference.source, reference.target),
         sign=OFF_DIAGONAL_SIGN[sign],
-        **kwargs,
+        learner_weight=learner_weight,
+        reference_weight=reference_weight,
     )
 
     expected, gap = select(matrix, sizes, noise, average=average)
 
     selection = draw_jointly(
-        Learnability.of(learner, reference, **kwargs),
+        Learnability.of(
+            learner, reference, learner_weight=learner_weight, reference_weight=reference_weight
+        ),
         sizes,
         noise,
         sign=OFF_DIAGONAL_SIGN[sign],

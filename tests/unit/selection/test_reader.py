@@ -264,7 +264,7 @@ def test_ranks_share_the_work_of_embedding_and_the_figures(corpus: Corpus, tmp_p
         assert reader.last_stats is not None
         assert reader.last_stats.means == pytest.approx(alone.last_stats.means, abs=1e-5)
         assert reader.last_stats.num_selected == alone.last_stats.num_selected == 12
-        assert reader.last_stats.learner_tokens == alone.last_stats.learner_tokens
+        assert reader.last_stats.encoded_tokens == alone.last_stats.encoded_tokens
 
 
 @pytest.mark.parametrize(("num", "num_ranks"), [(5, 4), (7, 3)])
@@ -480,7 +480,7 @@ def test_the_learners_tokens_are_all_that_its_encoder_embeds(
     next(reader)
 
     assert reader.last_stats is not None
-    assert reader.last_stats.learner_tokens == sum(embedded)
+    assert reader.last_stats.encoded_tokens == sum(embedded)
 
 
 def test_a_selector_that_needs_no_embeddings_costs_none(corpus: Corpus, tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_a_selector_that_needs_no_embeddings_costs_none(corpus: Corpus, tmp_path
     assert not list((tmp_path / "store").rglob("segment-*"))
 
     assert reader.last_stats is not None
-    assert reader.last_stats.learner_tokens == 0
+    assert reader.last_stats.encoded_tokens == 0
     assert reader.mean_names == []
     assert reader.last_stats.means.keys() == set(reader.mean_names)
 

@@ -119,12 +119,12 @@ def test_embedding_is_a_forward_pass_of_the_encoder(
 
     products = counter.get_total_flops() - scores
 
-    assert products < FlopsModel.of(model).encoding(NUM_PAIRS * 25) < 1.01 * products
+    assert products < FlopsModel.of(model).forward(NUM_PAIRS * 25, 0) < 1.01 * products
 
 
 def test_nothing_costs_nothing(model: TransformerModel) -> None:
     flops = FlopsModel.of(model)
 
-    assert flops.training(0, 0) == 0.0 == flops.encoding(0)
+    assert flops.training(0, 0) == 0.0 == flops.forward(0, 0)
     # A backward pass costs two forward passes.
-    assert flops.training(7, 0) == 3.0 * flops.encoding(7)
+    assert flops.training(7, 0) == 3.0 * flops.forward(7, 0)

@@ -22,7 +22,9 @@ from fairseq2_jest.training.flops import FlopsModel
 from fairseq2_jest.training.metrics import MEANS, TOTALS, register_metrics
 from fairseq2_jest.training.unit import CriterionConfig, TranslationTrainUnit
 
-EVERY_NAME = names_of_means(learner=True, reference=True, draws=True, filters=True)
+EVERY_NAME = names_of_means(
+    learner=True, reference=True, draws=True, filters=True, learner_loss=True
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def described() -> dict[str, float]:
     )
 
     return describe_selection(
-        SuperBatch(num_rows=6, learner=view, reference=view),
+        SuperBatch(num_rows=6, learner=view, reference=view, learner_loss=torch.rand(6)),
         Selection(indices=torch.tensor([3, 0]), temperature=0.5, support=3.0),
     )
 

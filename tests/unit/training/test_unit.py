@@ -33,7 +33,8 @@ STATS = SelectionStats(
     num_noise_seen=30,
     num_noise_selected=4,
     seconds=0.5,
-    learner_tokens=700,
+    encoded_tokens=700.0,
+    decoded_tokens=30,
     means={"redundancy": 0.25},
 )
 
@@ -206,7 +207,7 @@ def test_a_step_publishes_the_selection_that_made_it(monkeypatch: pytest.MonkeyP
         assert values[f"{prefix}num_noise_selected"] == 8
         assert values[f"{prefix}selection_time"] == 1.0
         assert values[f"{prefix}step_time"] == 4.0
-        assert values[f"{prefix}selection_flops"] == 2 * FLOPS.encoding(700)
+        assert values[f"{prefix}selection_flops"] == 2 * FLOPS.forward(700, 30)
 
     unit.process_metric_values(values)
 

@@ -1,0 +1,139 @@
+"""The learner's loss of a pair: what it computes, and what it counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from fairseq2.device import CPU
+from fairseq2.models.transformer import TransformerModel
+from fairseq2.nn import BatchLayout
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from fairseq2_jest.embedding import learner_loss
+from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.embedding.learner_loss import LearnerLoss
+from tests.unit.tiny import model, random_pairs, tokenizer
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    yield
+
+    torch.set_num_threads(threads)
+
+
+def loss_of(learner: TransformerModel, max_num_tokens: int = 90) -> LearnerLoss:
+    return LearnerLoss(learner, tokenizer(), device=CPU, max_num_tokens=max_num_tokens)
+
+
+def loss_alone(
+    learner: TransformerModel, source: Tensor, target: Tensor, langs: tuple[str, str]
+) -> float:
+    """One pair, no padding: the whole model's logits, the text and its end predicted."""
+    encoders = [
+        tokenizer().create_encoder(lang=lang, mode=mode)
+        for lang, mode in zip(langs, ("source", "target"), strict=True)
+    ]
+
+    sequences = []
+
+    for encoder, body in zip(encoders, (source, target), strict=True):
+        assert encoder.prefix_indices is not None and encoder.suffix_indices is not None
+
+        sequences.append(torch.cat([encoder.prefix_indices, body, encoder.suffix_indices])[None])
+
+    source, target = sequences
+
+    assert encoders[1].prefix_indices is not None
+    num_given = len(encoders[1].prefix_indices)
+
+    learner.eval()
+
+    with torch.no_grad():
+        logits = learner(
+            source, BatchLayout.of(source), target[:, :-1], BatchLayout.of(target[:, :-1])
+        )
+
+    losses = cross_entropy(logits[0], target[0, 1:], reduction="none")[num_given - 1 :]
+
+    return float(losses.mean()) / math.log(logits.size(-1))
+
+
+@pytest.mark.parametrize("num_logit_rows", [7, 1024])
+def test_it_is_the_mean_over_the_target_of_each_pair_alone(
+    num_logit_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learner_loss, "_NUM_LOGIT_ROWS", num_logit_rows)
+
+    learner, pairs = model(), random_pairs(13)
+
+    losses = loss_of(learner).score(pairs)
+
+    expected = [
+        loss_alone(learner, *pair)
+        for pair in zip(
+            pairs.source,
+            pairs.target,
+            zip(pairs.source_langs, pairs.target_langs, strict=True),
+            strict=True,
+        )
+    ]
+
+    assert losses.tolist() == pytest.approx(expected, abs=1e-5)
+    # A model with random weights is about as uncertain as one can be.
+    assert 0.8 < float(losses.mean()) < 1.6
+
+
+def test_neither_the_budget_nor_the_neighbours_matter() -> None:
+    learner, pairs = model(), random_pairs(11)
+
+    losses = loss_of(learner, 1_000).score(pairs)
+
+    torch.testing.assert_close(loss_of(learner, 30).score(pairs), losses)
+    torch.testing.assert_close(loss_of(learner).score(pairs.take([4, 2])), losses[[4, 2]])
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    learner = model()
+    learner.train()
+
+    before = {name: weight.clone() for name, weight in learner.state_dict().items()}
+    state = torch.get_rng_state()
+
+    losses = loss_of(learner).score(random_pairs(5))
+
+    assert not losses.requires_grad
+    assert all(module.training for module in learner.modules())
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, weight in learner.state_dict().items():
+        assert torch.equal(weight, before[name])
+
+
+def test_tokens_are_all_that_pass_through() -> None:
+    learner, pairs = model(), random_pairs(9)
+
+    passed: dict[str, int] = {"encoder": 0, "decoder": 0}
+
+    def count(name: str, layout: BatchLayout) -> None:
+        passed[name] += sum(layout.seq_lens)
+
+    learner.encoder.register_forward_pre_hook(lambda _, inputs: count("encoder", inputs[1]))
+    learner.decoder.register_forward_pre_hook(lambda _, inputs: count("decoder", inputs[1]))
+
+    loss = loss_of(learner)
+    loss.score(pairs)
+
+    assert passed["encoder"] > 0
+    assert loss.num_tokens(pairs) == (passed["encoder"], passed["decoder"])
+
+
+def test_a_model_without_an_encoder_is_refused() -> None:
+    with pytest.raises(EmbeddingError, match="needs an encoder-decoder model"):
+        LearnerLoss(torch.nn.Linear(1, 1), tokenizer(), device=CPU, max_num_tokens=10)

@@ -1,0 +1,145 @@
+"""The first cut by reference score, and the learner's loss in place of its similarity."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+from fairseq2.utils.validation import ValidationResult
+from torch.nn.functional import normalize
+
+from fairseq2_jest.selection.errors import SelectionError
+from fairseq2_jest.selection.independent import IndependentConfig, IndependentSelector
+from fairseq2_jest.selection.joint import JointConfig, JointSelector
+from fairseq2_jest.selection.learnability import EmbeddedPairs
+from fairseq2_jest.selection.selector import SuperBatch
+
+NUM = 40
+
+
+def view_of(seed: int, num: int = NUM) -> EmbeddedPairs:
+    generator = torch.Generator().manual_seed(seed)
+
+    def side() -> torch.Tensor:
+        return normalize(torch.randn(num, 6, generator=generator), dim=1)
+
+    return EmbeddedPairs(source=side(), target=side())
+
+
+def draw() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+def test_the_shortlist_is_the_best_by_reference_score() -> None:
+    selector = JointSelector(
+        JointConfig(super_batch_size=NUM, filter_ratio=0.8, shortlist=0.5, num_chunks=2)
+    )
+
+    reference = view_of(0)
+
+    shortlist = selector.shortlist(reference)
+
+    assert shortlist is not None
+    scores = reference.scores()
+    others = [i for i in range(NUM) if i not in shortlist.tolist()]
+    assert len(shortlist) == NUM // 2
+    assert float(scores[shortlist].min()) >= float(scores[others].max())
+
+
+def test_all_are_looked_at_unless_it_is_asked_for() -> None:
+    assert JointSelector(JointConfig()).shortlist(view_of(0)) is None
+
+
+@pytest.mark.parametrize("view", ["similarity", "loss"])
+def test_the_choice_is_that_among_the_listed_alone(view: Literal["similarity", "loss"]) -> None:
+    listed = JointSelector(
+        JointConfig(
+            super_batch_size=NUM,
+            filter_ratio=0.8,
+            shortlist=0.5,
+            num_chunks=2,
+            learner_view=view,
+            temperature=0.5,
+        )
+    )
+
+    reference, learner = view_of(0), view_of(1, NUM // 2)
+    loss = torch.rand(NUM // 2, generator=torch.Generator().manual_seed(2))
+
+    shortlist = listed.shortlist(reference)
+    assert shortlist is not None
+
+    def views() -> dict[str, object]:
+        return {"learner": learner} if view == "similarity" else {"learner_loss": loss}
+
+    selection = listed.select(
+        SuperBatch(num_rows=NUM, reference=reference, shortlist=shortlist, **views()),  # type: ignore[arg-type]
+        draw(),
+    )
+
+    # The same number of pairs from what is listed, as if there had been nothing else.
+    alone = JointSelector(
+        JointConfig(
+            super_batch_size=NUM // 2,
+            filter_ratio=0.6,
+            num_chunks=2,
+            learner_view=view,
+            temperature=0.5,
+        )
+    ).select(
+        SuperBatch(num_rows=NUM // 2, reference=reference.take(shortlist), **views()),  # type: ignore[arg-type]
+        draw(),
+    )
+
+    assert len(selection.indices) == NUM // 5
+    assert selection.indices.tolist() == shortlist[alone.indices].tolist()
+
+
+def test_a_loss_counts_for_a_pair() -> None:
+    selector = IndependentSelector(
+        IndependentConfig(
+            super_batch_size=4,
+            filter_ratio=0.5,
+            learner_view="loss",
+            learner_weight=1.0,
+            reference_weight=0.0,
+        )
+    )
+
+    assert (selector.needs_learner, selector.needs_learner_loss) == (False, True)
+
+    selection = selector.select(
+        SuperBatch(num_rows=4, learner_loss=torch.tensor([0.1, 0.9, 0.3, 0.7])), draw()
+    )
+
+    assert selection.indices.tolist() == [1, 3]
+
+
+def test_a_loss_that_is_missing_is_said() -> None:
+    selector = JointSelector(JointConfig(super_batch_size=NUM, learner_view="loss"))
+
+    with pytest.raises(SelectionError, match="no losses"):
+        selector.select(SuperBatch(num_rows=NUM, reference=view_of(0)), draw())
+
+
+def errors_of(config: JointConfig) -> str:
+    result: ValidationResult = config.validate()
+
+    return str(result)
+
+
+@pytest.mark.parametrize("share", [0.05, 1.1, float("nan")])
+def test_a_shortlist_shorter_than_the_sub_batch_is_refused(share: float) -> None:
+    assert "`shortlist` must be in" in errors_of(JointConfig(shortlist=share))
+
+
+def test_a_shortlist_needs_the_reference() -> None:
+    config = JointConfig(shortlist=0.5, reference_weight=0.0)
+
+    assert "`reference_weight` is 0" in errors_of(config)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_shortlists_from_the_sub_batch_to_all_are_valid(share: float) -> None:
+    assert not JointConfig(shortlist=share).validate().has_error()
