@@ -22,6 +22,7 @@ from fairseq2_jest.recipes.sections import (
     BitextSection,
     ReferenceEncoderSection,
 )
+from fairseq2_jest.selection.audit import AuditConfig, SelectionAudit
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.reader import SelectingDataReader
@@ -40,12 +41,14 @@ def create_selecting_reader(
     seed: int,
     autocast_dtype: torch.dtype | None = None,
     log_file: Path | None = None,
+    audit: AuditConfig | None = None,
 ) -> SelectingDataReader:
     """Builds the reader that trains on what a selector chooses, for any recipe.
 
     :param seed: Decides the order of the corpus and the draws.
     :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
     :param log_file: Where to log the chosen rows; ``None`` for nowhere.
+    :param audit: How to audit choices, beside ``log_file``; ``None`` for not at all.
 
     :raises CorpusError: The tokenizer lacks a language of the corpus.
     :raises EmbeddingError: The reference does not load.
@@ -106,7 +109,10 @@ def create_selecting_reader(
         batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,
         seed=seed + 1,
-        log=SelectionLog(log_file) if log_file is not None else None,
+        log=None if log_file is None else SelectionLog(log_file),
+        audit=None
+        if log_file is None or audit is None
+        else SelectionAudit(audit, log_file.with_name("selection_audit.jsonl"), corpus),
     )
 
 

@@ -25,7 +25,7 @@ class IndependentSelector(LearnabilitySelector):
 
         best = top_rows(learnability.diagonal, self.sub_batch_of(super_batch.num_rows))
 
-        return Selection(indices=super_batch.places(best))
+        return Selection(indices=super_batch.places(best), learnability=learnability.diagonal)
 
 
 def create_independent_selector(

@@ -109,7 +109,11 @@ class JointSelector(LearnabilitySelector):
             target_support=config.target_support * sum(sizes),
         )
 
-        return replace(selection, indices=super_batch.places(selection.indices))
+        return replace(
+            selection,
+            indices=super_batch.places(selection.indices),
+            learnability=learnability.diagonal,
+        )
 
 
 def draw_jointly(

@@ -1,24 +1,26 @@
-"""The log of what was chosen: one JSON line per step with its rows."""
+"""Logs of a run's steps, one JSON line each, which a resumed run goes on with."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-class SelectionLog:
-    """Appends ``{"step": s, "rows": [...]}`` to a file, and forgets what a resumed run redoes."""
+class StepLog:
+    """Appends ``{"step": s, ...}`` to a file, and forgets what a resumed run redoes."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def append(self, step: int, rows: Sequence[int]) -> None:
-        """Writes the rows chosen for a step, in the order they were chosen."""
+    def write(self, step: int, values: Mapping[str, object]) -> None:
+        """Writes the line of a step."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
 
+        line = json.dumps({"step": step, **values}, ensure_ascii=False)
+
         with self._file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"step": step, "rows": list(rows)}) + "\n")
+            stream.write(line + "\n")
 
     def truncate(self, last_step: int) -> None:
         """Drops the lines behind ``last_step``, a line that a kill cut off included."""
@@ -36,3 +38,11 @@ class SelectionLog:
 
         with self._file.open("r+b") as stream:
             stream.truncate(kept)
+
+
+class SelectionLog(StepLog):
+    """The rows that each step trained on, as ``{"step": s, "rows": [...]}``."""
+
+    def append(self, step: int, rows: Sequence[int]) -> None:
+        """Writes the rows chosen for a step, in the order they were chosen."""
+        self.write(step, {"rows": list(rows)})

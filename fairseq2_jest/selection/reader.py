@@ -19,6 +19,7 @@ from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.learner_loss import LearnerLoss
 from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.selection.audit import SelectionAudit
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.errors import ResumeError, SelectionError
 from fairseq2_jest.selection.learnability import EmbeddedPairs
@@ -54,12 +55,14 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         gangs: Gangs,
         seed: int,
         log: SelectionLog | None = None,
+        audit: SelectionAudit | None = None,
     ) -> None:
         """
         :param learner: Needed only by a selector that asks for it.
         :param learner_loss: Likewise.
         :param reference: Likewise.
         :param log: Where rank 0 writes what was chosen.
+        :param audit: Where it writes why, every so many steps.
         """
         self._corpus = corpus
         self._super_batches = super_batches
@@ -70,6 +73,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         self._batcher = batcher
         self._gangs = gangs
         self._log = log if gangs.root.rank == 0 else None
+        self._audit = audit if gangs.root.rank == 0 else None
         self._generator = torch.Generator().manual_seed(seed)
         self._step = 0
         self._restored = False
@@ -87,8 +91,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         if self.on_read is not None:
             self.on_read()
 
-        if self._log is not None and self._step == 0 and not self._restored:
-            self._log.truncate(0)
+        if self._step == 0 and not self._restored:
+            self._truncate_logs(0)
 
         tokenized = self._super_batches.read()
 
@@ -122,6 +126,9 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         if self._log is not None:
             self._log.append(self._step, chosen.tolist())
+
+        if self._audit is not None:
+            self._audit.record(self._step, tokenized.rows, super_batch, selection)
 
         labels = self._corpus.labels(tokenized.rows)
 
@@ -273,8 +280,12 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         self._super_batches.load_state_dict(super_batches)
         self._generator.set_state(generator.cpu())
 
-        if self._log is not None:
-            self._log.truncate(step)
+        self._truncate_logs(step)
+
+    def _truncate_logs(self, last_step: int) -> None:
+        for log in (self._log, self._audit):
+            if log is not None:
+                log.truncate(last_step)
 
     @property
     def num_accumulate(self) -> int:

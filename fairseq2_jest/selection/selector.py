@@ -44,6 +44,10 @@ class Selection:
     temperature: float | None = None
     """The temperature of the draws, averaged over the chunks; ``None`` where nothing is drawn."""
 
+    learnability: Tensor | None = None
+    """How learnable the candidates on the shortlist are by themselves, where the selector says so.
+    *Shape:* ``(M)``."""
+
     support: float | None = None
     """The effective support of the draws in rows, averaged over the chunks."""
 

@@ -25,6 +25,7 @@ from fairseq2_jest.recipes.sections import (
     BitextSection,
     ReferenceEncoderSection,
 )
+from fairseq2_jest.selection.audit import AuditConfig
 from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
 from fairseq2_jest.training.unit import CriterionConfig
 from fairseq2_jest.training.validation import ValidationConfig
@@ -50,6 +51,9 @@ class FinetuneConfig(Validatable):
 
     reference_encoder: ReferenceEncoderSection = field(default_factory=ReferenceEncoderSection)
     """What scores pairs for the selector."""
+
+    selection_audit: AuditConfig = field(default_factory=AuditConfig)
+    """What is written down of the choices for people to look at."""
 
     criterion: CriterionConfig = field(default_factory=CriterionConfig)
     """The training loss."""

@@ -59,6 +59,7 @@ class FinetuneRecipe(Recipe):
             seed=config.common.seed,
             autocast_dtype=_autocast_dtype(config),
             log_file=context.output_dir / "selection.jsonl",
+            audit=config.selection_audit,
         )
 
         dp_model = context.get_data_parallel_model()
