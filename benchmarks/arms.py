@@ -46,6 +46,12 @@ class ValidationPoint:
     bleu: float | None
     """BLEU of the translated part of the validation set."""
 
+    flops: float
+    """FLOPs spent so far, on training and on selecting; filling the reference's store left out."""
+
+    seconds: float
+    """Wall-clock time spent in training steps so far, selecting included."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArmResult:
@@ -62,6 +68,9 @@ class ArmResult:
 
     noise_share: float | None
     """Share of noise among them, where the corpus is labelled."""
+
+    known_share: float | None
+    """Share of pairs known already or near-duplicates among them, likewise."""
 
     seconds: float
     """Wall-clock time of the run, validation included, start-up not."""
@@ -153,28 +162,34 @@ def read_run(name: str, folder: Path) -> ArmResult:
 
     (valid_file,) = (folder / "metrics" / "valid").glob("*.jsonl")
 
-    samples = {record["Step"]: record["total_num_selected"] for record in train}
+    at_step = {record["Step"]: record for record in train}
 
     curve = [
         ValidationPoint(
-            samples=int(samples[record["Step"]]),
+            samples=int(at_step[record["Step"]]["total_num_selected"]),
             loss=record["NLL Loss"],
             bleu=record.get("BLEU"),
+            flops=at_step[record["Step"]]["total_training_flops"]
+            + at_step[record["Step"]]["total_selection_flops"],
+            seconds=at_step[record["Step"]]["total_step_time"],
         )
         for record in _read(valid_file)
     ]
 
     last = train[-1]
 
-    labelled = "noise_share_selected" in last
+    def share(kind: str) -> float | None:
+        if f"{kind}_share_selected" not in last:
+            return None
+
+        return last[f"total_num_{kind}_selected"] / last["total_num_selected"]
 
     return ArmResult(
         name=name,
         curve=curve,
         samples=int(last["total_num_selected"]),
-        noise_share=last["total_num_noise_selected"] / last["total_num_selected"]
-        if labelled
-        else None,
+        noise_share=share("noise"),
+        known_share=share("known"),
         seconds=last["Wall Time"],
         selection_share=last["total_selection_time"] / last["total_step_time"],
         training_flops=last["total_training_flops"],

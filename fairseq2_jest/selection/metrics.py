@@ -12,8 +12,11 @@ from torch import Tensor
 from fairseq2_jest.selection.learnability import EmbeddedPairs
 from fairseq2_jest.selection.selector import Selection, SuperBatch
 
-GOOD_LABELS: Final = frozenset({"clean", "known", "duplicate"})
-"""The labels of a labelled corpus that do not stand for noise."""
+KNOWN_LABELS: Final = frozenset({"known", "duplicate"})
+"""The labels of a labelled corpus that stand for pairs with little left to learn."""
+
+GOOD_LABELS: Final = KNOWN_LABELS | {"clean"}
+"""The labels that do not stand for noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,12 @@ class SelectionStats:
 
     num_noise_selected: int
     """The number of pairs to train on that are labelled as noise."""
+
+    num_known_seen: int
+    """The number of candidates labelled as known already, or as a near-duplicate."""
+
+    num_known_selected: int
+    """The number of pairs to train on that are labelled so."""
 
     encoded_tokens: float
     """The tokens that went through the encoder for the learner's view, by the share of its layers
@@ -123,6 +132,11 @@ def scores_of(super_batch: SuperBatch) -> dict[str, tuple[Tensor, Tensor]]:
 def num_noise(labels: Sequence[str | None]) -> int:
     """How many labels stand for noise; a missing one does not."""
     return sum(label is not None and label not in GOOD_LABELS for label in labels)
+
+
+def num_known(labels: Sequence[str | None]) -> int:
+    """How many labels stand for pairs that are known already."""
+    return sum(label in KNOWN_LABELS for label in labels)
 
 
 def redundancy(view: EmbeddedPairs, indices: Tensor) -> float:

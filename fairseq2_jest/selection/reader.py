@@ -28,6 +28,7 @@ from fairseq2_jest.selection.metrics import (
     SelectionStats,
     describe_selection,
     names_of_means,
+    num_known,
     num_noise,
 )
 from fairseq2_jest.selection.selector import BatchSelector, SuperBatch
@@ -132,6 +133,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         labels = self._corpus.labels(tokenized.rows)
 
+        chosen_labels = [labels[i] for i in indices]
+
         means = describe_selection(super_batch, selection)
 
         encoded, decoded = self._passed_tokens(tokenized.pairs, super_batch.shortlist)
@@ -142,7 +145,9 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
             num_selected=len(indices),
             seconds=seconds,
             num_noise_seen=num_noise(labels),
-            num_noise_selected=num_noise([labels[i] for i in indices]),
+            num_noise_selected=num_noise(chosen_labels),
+            num_known_seen=num_known(labels),
+            num_known_selected=num_known(chosen_labels),
             encoded_tokens=encoded,
             decoded_tokens=decoded,
             means={name: means[name] for name in self.mean_names if name in means},

@@ -32,6 +32,8 @@ TOTALS: Final = (
     "num_too_long",
     "num_noise_seen",
     "num_noise_selected",
+    "num_known_seen",
+    "num_known_selected",
     "training_flops",
     "selection_flops",
     "selection_time",
@@ -39,8 +41,14 @@ TOTALS: Final = (
 )
 """Sums over steps; each is also published over the whole run as ``total_<name>``."""
 
-SHARES: Final = ("selection_share", "noise_share_selected", "noise_share_seen")
-"""Ratios of sums; those of noise only where the corpus is labelled."""
+SHARES: Final = (
+    "selection_share",
+    "noise_share_selected",
+    "noise_share_seen",
+    "known_share_selected",
+    "known_share_seen",
+)
+"""Ratios of sums; those of noise and of known pairs only where the corpus is labelled."""
 
 _FORMATS: Final[dict[str, MetricFormatter]] = {
     "selection_time": format_as_seconds,
@@ -50,9 +58,13 @@ _FORMATS: Final[dict[str, MetricFormatter]] = {
     "num_too_long": format_as_int,
     "num_noise_seen": format_as_int,
     "num_noise_selected": format_as_int,
+    "num_known_seen": format_as_int,
+    "num_known_selected": format_as_int,
     "selection_share": format_as_percentage,
     "noise_share_selected": format_as_percentage,
     "noise_share_seen": format_as_percentage,
+    "known_share_selected": format_as_percentage,
+    "known_share_seen": format_as_percentage,
 }
 
 

@@ -100,6 +100,8 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
             self._count("num_too_long", stats.num_too_long)
             self._count("num_noise_seen", stats.num_noise_seen)
             self._count("num_noise_selected", stats.num_noise_selected)
+            self._count("num_known_seen", stats.num_known_seen)
+            self._count("num_known_selected", stats.num_known_selected)
             self._count("selection_time", stats.seconds)
             self._count(
                 "selection_flops", self._flops.forward(stats.encoded_tokens, stats.decoded_tokens)
@@ -153,6 +155,9 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
 
         if self._reader.is_labelled:
             for name in ("seen", "selected"):
-                num_noise, num = float(values[f"num_noise_{name}"]), float(values[f"num_{name}"])  # type: ignore[arg-type]
+                total = float(values[f"num_{name}"])  # type: ignore[arg-type]
 
-                values[f"noise_share_{name}"] = num_noise / max(1.0, num)
+                for kind in ("noise", "known"):
+                    num = float(values[f"num_{kind}_{name}"])  # type: ignore[arg-type]
+
+                    values[f"{kind}_share_{name}"] = num / max(1.0, total)

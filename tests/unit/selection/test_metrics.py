@@ -10,6 +10,7 @@ from fairseq2_jest.selection.learnability import EmbeddedPairs
 from fairseq2_jest.selection.metrics import (
     describe_selection,
     names_of_means,
+    num_known,
     num_noise,
     redundancy,
 )
@@ -77,6 +78,7 @@ def test_noise_is_what_is_neither_clean_nor_known_nor_a_copy() -> None:
     labels = ["clean", "misaligned", "known", "duplicate", "truncated", "clean", "scrambled", None]
 
     assert num_noise(labels) == 3
+    assert num_known(labels) == 2
 
 
 def test_what_does_not_apply_is_left_out() -> None:

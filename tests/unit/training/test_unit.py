@@ -32,6 +32,8 @@ STATS = SelectionStats(
     num_selected=12,
     num_noise_seen=30,
     num_noise_selected=4,
+    num_known_seen=15,
+    num_known_selected=3,
     seconds=0.5,
     encoded_tokens=700.0,
     decoded_tokens=30,
@@ -213,6 +215,7 @@ def test_a_step_publishes_the_selection_that_made_it(monkeypatch: pytest.MonkeyP
 
     assert values["selection_share"] == 0.25
     assert values["noise_share_seen"] == 0.5
+    assert values["known_share_seen"] == values["known_share_selected"] == 0.25
     assert values["noise_share_selected"] == pytest.approx(1 / 3)
 
 
