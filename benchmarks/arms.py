@@ -98,16 +98,17 @@ class ArmResult:
         return ArmResult(**values)
 
 
-def run_arms(arms: Sequence[Arm], out: Path) -> list[ArmResult]:
+def run_arms(arms: Sequence[Arm], out: Path, results: Path | None = None) -> list[ArmResult]:
     """Runs the arms under ``out``, one on each core with one thread each.
 
     The result of an arm is stored as it is done, and an arm that has one is not run again; one that
     was interrupted goes on from its last checkpoint.
 
+    :param results: Where results are stored; by default under ``out``.
     :raises SystemExit: A run failed; the end of its log is in the message.
     """
     with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-        futures = [pool.submit(_run, arm, out) for arm in arms]
+        futures = [pool.submit(_run, arm, out, results or out / "results") for arm in arms]
 
         try:
             return [future.result() for future in futures]
@@ -115,8 +116,8 @@ def run_arms(arms: Sequence[Arm], out: Path) -> list[ArmResult]:
             pool.shutdown(cancel_futures=True)
 
 
-def _run(arm: Arm, out: Path) -> ArmResult:
-    result_file, folder = out / "results" / f"{arm.key}.json", out / "runs" / arm.key
+def _run(arm: Arm, out: Path, results: Path) -> ArmResult:
+    result_file, folder = results / f"{arm.key}.json", out / "runs" / arm.key
 
     if result_file.exists():
         return ArmResult.load(result_file)

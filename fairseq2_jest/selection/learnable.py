@@ -114,9 +114,16 @@ class LearnabilitySelector(BatchSelector):
 
         scores = reference.scores()
 
-        num_rows = max(self.sub_batch_of(len(scores)), round(len(scores) * config.shortlist))
+        return top_rows(scores, self._shortlist_of(len(scores))).sort().values
 
-        return top_rows(scores, num_rows).sort().values
+    @property
+    def shortlist_size(self) -> int:
+        return self._shortlist_of(self.super_batch_size)
+
+    def _shortlist_of(self, num_rows: int) -> int:
+        share = self._learnability_config.shortlist
+
+        return max(self.sub_batch_of(num_rows), round(num_rows * share))
 
     def sub_batch_of(self, num_rows: int) -> int:
         """The number of pairs to choose from ``num_rows`` candidates."""

@@ -171,6 +171,17 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         )
 
     @property
+    def passes(self) -> tuple[float, float]:
+        """How many sides of a pair go through encoder and decoder for the learner's view, for each
+        pair that is trained on; lengths taken as equal."""
+        num_listed = self._selector.shortlist_size / self._selector.sub_batch_size
+
+        encoded = 0.0 if self._learner is None else 2.0 * self._learner.share_of_encoder
+        decoded = 0.0 if self._learner_loss is None else 1.0
+
+        return num_listed * (encoded + decoded), num_listed * decoded
+
+    @property
     def is_labelled(self) -> bool:
         """Whether the corpus says which pairs are noise."""
         return self._corpus.is_labelled

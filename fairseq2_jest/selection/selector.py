@@ -85,6 +85,11 @@ class BatchSelector(ABC):
         return False
 
     @property
+    def shortlist_size(self) -> int:
+        """The number of pairs on the shortlist of a full super-batch."""
+        return self.super_batch_size
+
+    @property
     def draws(self) -> bool:
         """Whether selections report a temperature and a support, which are then published."""
         return False

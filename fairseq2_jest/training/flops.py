@@ -42,5 +42,17 @@ class FlopsModel:
         return 2.0 * (self.encoder * source_tokens + self.decoder * target_tokens)
 
 
+def predict_selection_cost(flops: FlopsModel, passes: tuple[float, float]) -> float:
+    """The FLOPs of the learner's view for each FLOP of training.
+
+    :param passes: See :attr:`SelectingDataReader.passes`.
+    """
+    encoded, decoded = passes
+
+    return (encoded * flops.encoder + decoded * flops.decoder) / (
+        3.0 * (flops.encoder + flops.decoder)
+    )
+
+
 def _num_weights(module: Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())

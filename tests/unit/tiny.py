@@ -215,7 +215,7 @@ def gangs_of(dp: Gang) -> Gangs:
 
 def on_ranks(num_ranks: int, work: Callable[[Gangs], T]) -> list[T]:
     """What ``work`` returns on each of several ranks that run at once."""
-    barrier = Barrier(num_ranks, timeout=20.0)
+    barrier = Barrier(num_ranks, timeout=120.0)
 
     mailbox = [torch.empty(0)] * num_ranks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.logging import log
 from fairseq2.models.transformer import TransformerModel
 from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.task import Task
@@ -18,7 +19,7 @@ from fairseq2_jest.selection.tokenizing import PairTokenizer
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.early_stopping import PatienceEarlyStopper, set_early_stopper
 from fairseq2_jest.training.errors import TrainingError
-from fairseq2_jest.training.flops import FlopsModel
+from fairseq2_jest.training.flops import FlopsModel, predict_selection_cost
 from fairseq2_jest.training.unit import TranslationTrainUnit
 from fairseq2_jest.training.valid_reader import ValidationReader, rows_of_direction
 from fairseq2_jest.training.validation import TranslationEvalUnit
@@ -62,6 +63,18 @@ class FinetuneRecipe(Recipe):
             audit=config.selection_audit,
         )
 
+        flops = FlopsModel.of(model)
+
+        cost = predict_selection_cost(flops, reader.passes)
+
+        if cost > 0.0:
+            log.info(
+                "The learner's view is predicted to cost {:.2f} FLOPs for each FLOP of training: "
+                "selection saves compute where it needs less than {:.0%} of the pairs of iid.",
+                cost,
+                1.0 / (1.0 + cost),
+            )
+
         dp_model = context.get_data_parallel_model()
 
         clock = StepClock()
@@ -72,7 +85,7 @@ class FinetuneRecipe(Recipe):
             dp_model,
             config.criterion,
             reader,
-            FlopsModel.of(model),
+            flops,
             clock,
             is_first_rank=context.gangs.dp.rank == 0,
         )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
+from fairseq2_jest.embedding.learner_loss import LearnerLoss
 from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.errors import ResumeError, SelectionError
@@ -481,6 +483,43 @@ def test_the_learners_tokens_are_all_that_its_encoder_embeds(
 
     assert reader.last_stats is not None
     assert reader.last_stats.encoded_tokens == sum(embedded)
+
+
+@pytest.mark.parametrize("shortlist", [1.0, 0.75])
+@pytest.mark.parametrize("view", ["similarity", "loss"])
+def test_the_passes_of_a_step_are_foretold(
+    corpus: Corpus, tmp_path: Path, shortlist: float, view: Literal["similarity", "loss"]
+) -> None:
+    reader = reader_of(
+        corpus,
+        tmp_path,
+        selector=JointSelector(
+            JointConfig(
+                super_batch_size=24, filter_ratio=0.5, shortlist=shortlist, learner_view=view
+            )
+        ),
+    )
+
+    learner = model()
+
+    reader._learner_loss = (
+        LearnerLoss(learner, tokenizer(), device=CPU, max_num_tokens=200)
+        if view == "loss"
+        else None
+    )
+
+    if reader._learner is not None:
+        learner = reader._learner._model
+
+    passed = Counter[str]()
+
+    learner.encoder.register_forward_pre_hook(lambda _, i: passed.update(encoder=len(i[0])))
+    learner.decoder.register_forward_pre_hook(lambda _, i: passed.update(decoder=len(i[0])))
+
+    next(reader)
+
+    assert passed["encoder"] > 0
+    assert reader.passes == (passed["encoder"] / 12, passed["decoder"] / 12)
 
 
 def test_a_selector_that_needs_no_embeddings_costs_none(corpus: Corpus, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from fairseq2_jest.models.tiny import register_tiny_models
-from fairseq2_jest.training.flops import FlopsModel
+from fairseq2_jest.training.flops import FlopsModel, predict_selection_cost
 
 NUM_PAIRS = 3
 
@@ -128,3 +128,14 @@ def test_nothing_costs_nothing(model: TransformerModel) -> None:
     assert flops.training(0, 0) == 0.0 == flops.forward(0, 0)
     # A backward pass costs two forward passes.
     assert flops.training(7, 0) == 3.0 * flops.forward(7, 0)
+
+
+def test_the_cost_of_the_learners_view_is_that_of_its_forward_passes() -> None:
+    flops = FlopsModel(encoder=10, decoder=20)
+
+    # Both sides of ten candidates for each pair trained on, forward and backward.
+    assert predict_selection_cost(flops, (20.0, 0.0)) == pytest.approx(
+        flops.forward(20, 0) / flops.training(1, 1)
+    )
+    assert predict_selection_cost(flops, (10.0, 10.0)) == pytest.approx(10 / 3)
+    assert predict_selection_cost(flops, (0.0, 0.0)) == 0.0
