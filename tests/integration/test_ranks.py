@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fairseq2_jest.selection.errors import ResumeError
 from tests.integration.forked import Forked, fork
 from tests.integration.runs import chosen, finetune
 
@@ -29,7 +31,14 @@ FIXED = (
 )
 
 
-def start(num_ranks: int, out: Path, *overrides: str) -> list[Forked]:
+def is_refused(out: Path, *overrides: str) -> None:
+    with pytest.raises(ResumeError, match=r"was saved by 2 rank\(s\) and cannot go on with 3"):
+        finetune(out, *overrides)
+
+
+def start(
+    num_ranks: int, out: Path, *overrides: str, call: Callable[..., None] = finetune
+) -> list[Forked]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
 
@@ -44,7 +53,7 @@ def start(num_ranks: int, out: Path, *overrides: str) -> list[Forked]:
 
     return [
         fork(
-            partial(finetune, out, *FIXED, *overrides),
+            partial(call, out, *FIXED, *overrides),
             out.parent,
             {**env, "RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
@@ -78,6 +87,23 @@ def test_all_ranks_choose_what_one_chooses(
         assert finished.code == 0, finished.err[-2000:]
 
     assert len(alone) == STEPS
+    assert chosen(out) == alone
+
+
+def test_fewer_ranks_may_go_on_and_more_are_refused(
+    alone: list[dict[str, object]], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+
+    for rank in start(2, out, "regime.num_steps=2"):
+        assert rank.wait().code == 0
+
+    for rank in start(3, out, call=is_refused):
+        assert rank.wait().code == 0
+
+    (one,) = start(1, out)
+
+    assert one.wait().code == 0
     assert chosen(out) == alone
 
 

@@ -13,6 +13,7 @@ from typing_extensions import override
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
+from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
 from fairseq2_jest.recipes.reading import check_languages, create_selecting_reader
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.tokenizing import PairTokenizer
@@ -31,6 +32,8 @@ class FinetuneRecipe(Recipe):
     @override
     def create_task(self, context: RecipeContext) -> Task:
         config = context.get_config_as(FinetuneConfig)
+
+        check_number_of_ranks(context, sharded=config.trainer.data_parallelism == "fsdp")
 
         # The corpus comes first: what is wrong with it is said before a model is loaded.
         dataset = context.get_dataset_as(ParallelText)
