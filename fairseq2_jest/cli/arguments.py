@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import OPTIONAL, ZERO_OR_MORE, Action, ArgumentParser, Namespace
+from argparse import ONE_OR_MORE, OPTIONAL, ZERO_OR_MORE, Action, ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -96,6 +96,47 @@ def check_parser(commands: Sequence[Command]) -> ArgumentParser:
     )
 
     _add_config_options(parser, "COMMAND")
+
+    return parser
+
+
+def report_parser() -> ArgumentParser:
+    """The parser of ``fairseq2 mt report``."""
+    parser = _Parser(
+        prog="fairseq2 mt report",
+        description="Compare runs of mt finetune, finished or not, by the files that they write.",
+        epilog="Runs that differ only in their seeds are one arm.",
+        allow_abbrev=False,
+    )
+
+    parser.add_argument(
+        "output_dir",
+        metavar="OUT",
+        type=Path,
+        help="where report.html, report.json and the figures go",
+    )
+    parser.add_argument(
+        "runs",
+        metavar="RUN",
+        type=Path,
+        nargs=ONE_OR_MORE,
+        help="the directory of a run, with or without the folder that fairseq2 makes in it",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="RUN",
+        type=Path,
+        help="which of them to compare to; the first iid run if left out",
+    )
+    parser.add_argument(
+        "--target",
+        dest="targets",
+        metavar="NAME=VALUE",
+        nargs=ONE_OR_MORE,
+        default=[],
+        help="qualities to reach, e.g. loss=1.6 bleu=25 chrf=50; those that the baseline ends "
+        "with if left out; goes last",
+    )
 
     return parser
 

@@ -1,4 +1,4 @@
-"""The commands of ``fairseq2 mt``. A new command is one line in :data:`COMMANDS`.
+"""The commands of ``fairseq2 mt``. A new command is one line in :data:`COMMANDS` or :data:`TOOLS`.
 
 Nothing here imports fairseq2 or torch, so that help is immediate.
 """
@@ -33,6 +33,35 @@ COMMANDS: Final[tuple[Command, ...]] = (
         help="fine-tune a translation model; the batch selector decides what each step trains on",
         recipe="fairseq2_jest.recipes.finetune.recipe:FinetuneRecipe",
         check="fairseq2_jest.recipes.finetune.check:check",
+    ),
+    Command(
+        name="embed",
+        help="fill the store of reference embeddings of a corpus ahead of time",
+        recipe="fairseq2_jest.recipes.embed.recipe:EmbedRecipe",
+        check="fairseq2_jest.recipes.embed.check:check",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A command that runs no recipe: it has no config and no presets, and needs no fairseq2."""
+
+    name: str
+    """What is typed after ``fairseq2 mt``."""
+
+    help: str
+    """One line for the list of commands."""
+
+    run: str
+    """What it calls, as ``module:function``; takes the arguments after its name."""
+
+
+TOOLS: Final[tuple[Tool, ...]] = (
+    Tool(
+        name="report",
+        help="compare runs: curves against samples, FLOPs and time; one page, PNG and JSON",
+        run="fairseq2_jest.cli.report:run",
     ),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from fairseq2_jest.cli.commands import COMMANDS, Command
+from fairseq2_jest.cli.commands import COMMANDS, TOOLS, Command, load_object
 from fairseq2_jest.cli.near import did_you_mean
 from fairseq2_jest.cli.usage import UsageError
 
@@ -56,21 +56,25 @@ def _dispatch(args: list[str]) -> None:
 
 
 def _dispatch_mt(args: list[str]) -> None:
-    recipes = {c.name: c for c in COMMANDS}
+    recipes, tools = {c.name: c for c in COMMANDS}, {t.name: t for t in TOOLS}
 
     if not args or args[0] in ("-h", "--help"):
-        listed = {c.name: c.help for c in COMMANDS} | _OTHER_COMMANDS
+        listed = {c.name: c.help for c in COMMANDS} | {t.name: t.help for t in TOOLS}
+
+        listed |= _OTHER_COMMANDS
 
         print(_listing("fairseq2 mt COMMAND ...", "commands", listed))
         print("\nfairseq2 mt COMMAND --help has the options of a command.")
     elif args[0] in recipes:
         _run_recipe(recipes[args[0]], args[1:])
+    elif args[0] in tools:
+        load_object(tools[args[0]].run)(args[1:])
     elif args[0] == "presets":
         _print_presets(args[1:])
     elif args[0] == "check":
         _check(args[1:])
     else:
-        tail = did_you_mean(args[0], [*recipes, *_OTHER_COMMANDS])
+        tail = did_you_mean(args[0], [*recipes, *tools, *_OTHER_COMMANDS])
 
         raise UsageError(f"{args[0]} is not a command of fairseq2 mt{tail}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq2_jest.cli.commands import COMMANDS
+from fairseq2_jest.cli.commands import COMMANDS, TOOLS
 from fairseq2_jest.cli.presets import list_presets
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -25,7 +25,14 @@ print("heavy:", sorted(heavy))
 
 
 @pytest.mark.parametrize(
-    "args", [["mt", "--help"], ["mt", "finetune", "--help"], ["mt", "presets"], ["mt", "nope"]]
+    "args",
+    [
+        ["mt", "--help"],
+        ["mt", "finetune", "--help"],
+        ["mt", "report", "--help"],
+        ["mt", "presets"],
+        ["mt", "nope"],
+    ],
 )
 def test_answers_without_heavy_imports(args: list[str]) -> None:
     result = subprocess.run(
@@ -41,7 +48,7 @@ def test_help_lists_every_command_and_nothing_else(cli: Cli) -> None:
     listed = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
 
     assert code == 0
-    assert listed == [*(c.name for c in COMMANDS), "presets", "check"]
+    assert listed == [*(c.name for c in COMMANDS), *(t.name for t in TOOLS), "presets", "check"]
 
 
 @pytest.mark.parametrize(
