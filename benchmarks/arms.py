@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
+from fairseq2_jest.report.runs import read_run
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
@@ -146,7 +148,7 @@ def _run(arm: Arm, out: Path, results: Path) -> ArmResult:
 
         raise SystemExit(f"{arm.name} ({arm.key}) failed with exit code {status}:\n{end}")
 
-    result = read_run(arm.name, folder)
+    result = read_arm(arm.name, folder)
     result.save(result_file)
 
     return result
@@ -157,49 +159,34 @@ def checkpoint(out: Path, arm: Arm, step: int) -> Path:
     return out / "runs" / arm.key / "checkpoints" / f"step_{step}" / "model"
 
 
-def read_run(name: str, folder: Path) -> ArmResult:
-    """Reads the metrics of a finished run in one direction."""
-    train = _read(folder / "metrics" / "train.jsonl")
+def read_arm(name: str, folder: Path) -> ArmResult:
+    """Reads what a finished run in one direction has recorded."""
+    run = read_run(folder, name)
 
-    (valid_file,) = (folder / "metrics" / "valid").glob("*.jsonl")
-
-    at_step = {record["Step"]: record for record in train}
+    ((_, validations),) = run.validations.items()
 
     curve = [
         ValidationPoint(
-            samples=int(at_step[record["Step"]]["total_num_selected"]),
-            loss=record["NLL Loss"],
-            bleu=record.get("BLEU"),
-            flops=at_step[record["Step"]]["total_training_flops"]
-            + at_step[record["Step"]]["total_selection_flops"],
-            seconds=at_step[record["Step"]]["total_step_time"],
+            samples=round(validation.spent.samples),
+            loss=validation.scores["loss"],
+            bleu=validation.scores.get("bleu"),
+            flops=validation.spent.flops,
+            seconds=validation.spent.step_seconds,
         )
-        for record in _read(valid_file)
+        for validation in validations
     ]
-
-    last = train[-1]
-
-    def share(kind: str) -> float | None:
-        if f"{kind}_share_selected" not in last:
-            return None
-
-        return last[f"total_num_{kind}_selected"] / last["total_num_selected"]
 
     return ArmResult(
         name=name,
         curve=curve,
-        samples=int(last["total_num_selected"]),
-        noise_share=share("noise"),
-        known_share=share("known"),
-        seconds=last["Wall Time"],
-        selection_share=last["total_selection_time"] / last["total_step_time"],
-        training_flops=last["total_training_flops"],
-        selection_flops=last["total_selection_flops"],
+        samples=round(run.spent.samples),
+        noise_share=run.noise_share,
+        known_share=run.known_share,
+        seconds=run.spent.seconds,
+        selection_share=run.spent.selection_share or 0.0,
+        training_flops=run.spent.training_flops,
+        selection_flops=run.spent.selection_flops,
     )
-
-
-def _read(file: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def table(results: Sequence[ArmResult]) -> str:

@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks.arms import Arm, checkpoint, plot, run_arms, table
+from fairseq2_jest.report.write import write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,9 +84,13 @@ def main() -> None:
 
     (out / "table.md").write_text(text + "\n", encoding="utf-8")
     plot(results, out / "curve.png", title="Built-in corpus, half noise")
+    write_report(out / "report", [out / "runs" / arm.key for arm in arms])
 
     print(f"\nBefore fine-tuning: validation loss {pretrained.curve[-1].loss:.3f}\n\n{text}")
-    print(f"\nThe curve is in {out / 'curve.png'}; every run is under {out / 'runs'}.")
+    print(
+        f"\nThe curve is in {out / 'curve.png'}, all figures are in {out / 'report/report.html'};"
+    )
+    print(f"every run is under {out / 'runs'}.")
 
 
 def regime(steps: int, num_validations: int) -> tuple[str, ...]:

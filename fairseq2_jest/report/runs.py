@@ -18,6 +18,8 @@ SERIES: Final = (
     "selection_support",
     "learner_score_selected",
     "learner_score_passed_over",
+    "learner_loss_selected",
+    "learner_loss_passed_over",
     "reference_score_selected",
     "reference_score_passed_over",
     "redundancy",
@@ -88,6 +90,9 @@ class Run:
 
     noise_share_seen: float | None
     """The share of noise in what was read; ``None`` where the corpus is not labelled."""
+
+    known_share: float | None
+    """The share of pairs known already in what was trained on; ``None`` likewise."""
 
     selects: bool
     """Whether it passed over any pair that was not too long."""
@@ -189,10 +194,10 @@ def read_run(folder: Path, name: str | None = None) -> Run:
 
     labelled = "noise_share_selected" in last
 
-    def noise_share(what: str) -> float | None:
-        noise, pairs = number(last, f"total_num_noise_{what}"), number(last, f"total_num_{what}")
+    def share(kind: str, what: str) -> float | None:
+        of_kind, pairs = number(last, f"total_num_{kind}_{what}"), number(last, f"total_num_{what}")
 
-        return noise / pairs if labelled and noise is not None and pairs else None
+        return of_kind / pairs if labelled and of_kind is not None and pairs else None
 
     return Run(
         name=name or folder.name,
@@ -201,8 +206,9 @@ def read_run(folder: Path, name: str | None = None) -> Run:
         training=training,
         validations=validations,
         audits=audits,
-        noise_share=noise_share("selected"),
-        noise_share_seen=noise_share("seen"),
+        noise_share=share("noise", "selected"),
+        noise_share_seen=share("noise", "seen"),
+        known_share=share("known", "selected"),
         selects=sum(number(last, f"total_num_{what}") or 0.0 for what in ("selected", "too_long"))
         < (number(last, "total_num_seen") or 0.0),
         num_selection_steps=len(selection.lines),

@@ -24,6 +24,7 @@ from fairseq2_jest.cli.presets import list_presets
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
 from tests.integration.forked import fork, run_program
 from tests.integration.runs import chosen
+from tests.unit.report.synthetic import write_run
 
 REPOSITORY: Final = Path(__file__).parents[2]
 
@@ -160,6 +161,21 @@ def check_run(command: str, folder: Path) -> None:
     assert list(log.parent.glob("metrics/**/*.jsonl"))
 
 
+def check_embed(command: str, folder: Path) -> None:
+    """With the small reference; the store goes where the README's other commands look for it."""
+    args = shlex.split(command)[1:]
+
+    write_corpora(folder)
+
+    if "--config" not in args:
+        args.append("--config")
+
+    result = run_program(*args, "reference_encoder.name=builtin", folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+    assert list(folder.glob("OUT/*/embed.json"))
+
+
 def write_corpora(folder: Path) -> None:
     """`my.yaml` as the README has it, and the files that it names."""
     (text,) = blocks("yaml")
@@ -181,13 +197,24 @@ def write_corpora(folder: Path) -> None:
             write(corpus["target"], (target for _, target in pairs))
 
 
+def check_report(command: str, folder: Path) -> None:
+    runs = [write_run(folder / name, {20: 3.0}) for name in ("a", "b")]
+
+    args = shlex.split(command.replace("RUN...", " ".join(run.name for run in runs)))[1:]
+
+    assert run_program(*args, folder=folder).code == 0
+    assert (folder / "OUT" / "report.html").is_file()
+
+
 RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"make [\w-]+": check_make_target,
     r"pip install \.": check_install,
     r"python -m benchmarks\.\w+( .+)?": check_arguments,
-    r"fairseq2 mt (finetune|check)": check_help,
+    r"fairseq2 mt (finetune|embed|check)": check_help,
     r"fairseq2 (mt presets|assets list)": check_answer,
+    r"fairseq2 mt embed OUT --preset .+": check_embed,
     r"fairseq2 mt (finetune OUT|check) --preset .+": check_run,
+    r"fairseq2 mt report OUT RUN...": check_report,
 }
 
 
@@ -216,4 +243,4 @@ def test_every_preset_that_is_named_is_there() -> None:
     named = set(re.findall(r"--preset ([\w-]+)", README))
 
     assert listed == known
-    assert named <= known
+    assert named <= known | {p.name for p in list_presets("embed")}
