@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -223,7 +224,7 @@ def _share(values: Sequence[float | None]) -> str:
 
 
 def _slug(name: str) -> str:
-    return "".join(c if c.isalnum() or c == "." else "-" for c in name).replace("--", "-")
+    return re.sub(r"[^\w.]+", "-", name)
 
 
 def _config(out: Path, corpus: str) -> Path:
