@@ -115,7 +115,10 @@ def _train_into(folder: Path, training: ReferenceTraining) -> None:
         (pair.source, pair.target)
         for pair in generate(BuiltinConfig(part="trusted", size=training.size))
     ]
-    train_static_reference(pairs, training).save(str(folder), create_model_card=False)
+    # A recipe that trains no model runs under inference mode as a whole.
+    with torch.inference_mode(False):
+        model = train_static_reference(pairs, training)
+    model.save(str(folder), create_model_card=False)
 
 
 def train_static_reference(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fairseq2.runtime.dependency import DependencyContainer
 
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
@@ -46,6 +47,16 @@ def test_misaligned_pairs_are_told_from_clean_ones(encoder: ReferenceEncoder) ->
     misaligned = (source * np.roll(target, 1, axis=0)).sum(axis=1)
     auc = (clean[:, None] > misaligned[None, :]).mean()
     assert auc >= 0.95
+
+
+def test_it_can_be_trained_within_a_recipe_that_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRSEQ2_JEST_CACHE_DIR", str(tmp_path / "a"))
+    usual = ensure_builtin_reference(SMALL)
+    monkeypatch.setenv("FAIRSEQ2_JEST_CACHE_DIR", str(tmp_path / "b"))
+    with torch.inference_mode():
+        assert content(ensure_builtin_reference(SMALL)) == content(usual)
 
 
 def test_training_is_deterministic_and_settings_have_their_own_folder(

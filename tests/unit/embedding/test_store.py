@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.embedding.precision import PrecisionName
 from fairseq2_jest.embedding.store import EmbeddingStore
+from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
+from tests.damage import check_damage
 
 IDENTITY = {"corpus": "c", "side": "source", "model": "m"}
 DIM = 5
@@ -29,7 +33,7 @@ def open_store(folder: Path, **changes: str) -> EmbeddingStore:
 
 def vectors_of(rows: np.ndarray, salt: int = 0) -> np.ndarray:
     """What row ``r`` should hold, exactly representable in float16."""
-    return ((rows[:, None] * 7 + np.arange(DIM) * 3 + salt) % 1000).astype(np.float16)
+    return ((rows[:, None] * 7 + np.arange(DIM) * 3 + salt) % 1000).astype(np.float32)
 
 
 def fill(store: EmbeddingStore, *calls: list[int]) -> None:
@@ -38,27 +42,26 @@ def fill(store: EmbeddingStore, *calls: list[int]) -> None:
         store.write(rows, vectors_of(rows))
 
 
-def segments(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("segment-*.bin"))
-
-
 def assert_sound(store: EmbeddingStore) -> set[int]:
     """Check each vector that the store claims to hold; return its rows."""
     rows = np.arange(NUM_ROWS, dtype=np.int64)
-    vectors, found = store.lookup(rows)
-    np.testing.assert_array_equal(vectors[found], vectors_of(rows[found]))
-    assert not vectors[~found].any()
-    assert store.missing(rows).tolist() == rows[~found].tolist()
-    return set(rows[found].tolist())
+    shuffled = np.random.default_rng(0).permutation(rows)
+    for asked in (rows, shuffled):
+        vectors, found = store.lookup(asked)
+        np.testing.assert_array_equal(vectors[found], vectors_of(asked[found]))
+        assert not vectors[~found].any()
+    assert store.missing(rows).tolist() == np.sort(shuffled[~found]).tolist()
+    return set(shuffled[found].tolist())
 
 
 def test_reads_what_was_written_in_any_order_with_repeats(tmp_path: Path) -> None:
     store = open_store(tmp_path)
+    early = open_store(tmp_path)
     fill(store, [5, 1, 30], [0, 39])
-    for reader in (store, open_store(tmp_path)):
+    for reader in (store, early, open_store(tmp_path)):
         rows = np.array([39, 1, 1, 5, 0], dtype=np.int64)
         vectors = reader.read(rows)
-        assert vectors.dtype == np.float16
+        assert vectors.dtype == np.float32
         np.testing.assert_array_equal(vectors, vectors_of(rows))
         assert assert_sound(reader) == {0, 1, 5, 30, 39}
 
@@ -71,6 +74,14 @@ def test_rounds_to_float16_at_once(tmp_path: Path) -> None:
     now, later = store.read(row), open_store(tmp_path).read(row)
     np.testing.assert_array_equal(now, exact.astype(np.float16))
     np.testing.assert_array_equal(now, later)
+
+
+def test_a_sound_row_stays_what_it_is(tmp_path: Path) -> None:
+    a, b = open_store(tmp_path), open_store(tmp_path)
+    fill(a, [1, 2])
+    rows = np.array([2, 3], dtype=np.int64)
+    b.write(rows, np.stack([np.ones(DIM), vectors_of(rows)[1]]))
+    assert assert_sound(a) == assert_sound(b) == {1, 2, 3}
 
 
 def test_reading_a_missing_row_is_an_error(tmp_path: Path) -> None:
@@ -96,7 +107,7 @@ def test_refuses_what_it_cannot_hold(
     store = open_store(tmp_path)
     with pytest.raises(EmbeddingError, match=match):
         store.write(rows, vectors)
-    assert segments(tmp_path) == []
+    assert assert_sound(store) == set()
 
 
 @pytest.mark.parametrize("change", [{"model": "m2"}, {"corpus": "c2"}, {"side": "target"}])
@@ -105,102 +116,119 @@ def test_another_identity_is_another_store(tmp_path: Path, change: dict[str, str
     assert assert_sound(open_store(tmp_path, **change)) == set()
 
 
-def test_another_dimension_or_length_is_another_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("dim", "num_rows", "precision"),
+    [
+        (DIM + 1, NUM_ROWS, "float16"),
+        (DIM, NUM_ROWS + 1, "float16"),
+        (DIM, NUM_ROWS, "int8"),
+    ],
+)
+def test_another_shape_or_precision_is_another_store(
+    dim: int, num_rows: int, precision: PrecisionName, tmp_path: Path
+) -> None:
     fill(open_store(tmp_path), [1, 2])
-    row = np.array([1], dtype=np.int64)
-    for dim, num_rows in ((DIM + 1, NUM_ROWS), (DIM, NUM_ROWS + 1)):
-        other = EmbeddingStore.open(tmp_path, identity=IDENTITY, dim=dim, num_rows=num_rows)
-        assert other.missing(row).tolist() == [1]
+    other = EmbeddingStore.open(
+        tmp_path, identity=IDENTITY, dim=dim, num_rows=num_rows, precision=precision
+    )
+    assert other.missing(np.array([1], dtype=np.int64)).tolist() == [1]
 
 
-def test_a_segment_copied_from_another_store_is_not_read(tmp_path: Path) -> None:
-    fill(open_store(tmp_path), [1, 2])
-    other = open_store(tmp_path, model="m2")
-    (alien,) = segments(tmp_path)
+def test_a_file_copied_from_another_store_is_not_read(tmp_path: Path) -> None:
+    store, other = open_store(tmp_path), open_store(tmp_path, model="m2")
+    fill(store, [1, 2])
+    shutil.copy(store.file.path, other.file.path)
+    assert assert_sound(other) == assert_sound(open_store(tmp_path, model="m2")) == set()
     fill(other, [7])
-    (own,) = [path for path in segments(tmp_path) if path != alien]
-    shutil.copy(alien, own.parent)
-    assert assert_sound(open_store(tmp_path, model="m2")) == {7}
+    assert assert_sound(other) == {7}
 
 
-def test_a_torn_write_leaves_all_of_a_block_or_none(tmp_path: Path) -> None:
-    fill(open_store(tmp_path), [1, 2], [8, 9, 10])
-    (segment,) = segments(tmp_path)
-    whole = segment.read_bytes()
-    one_block = EmbeddingStore.open(tmp_path / "x", identity=IDENTITY, dim=DIM, num_rows=NUM_ROWS)
-    fill(one_block, [1, 2])
-    first = segments(tmp_path / "x")[0].stat().st_size
-
-    for length in range(first, len(whole)):
-        segment.write_bytes(whole[:length])
-        assert assert_sound(open_store(tmp_path)) == {1, 2}, length
-        # What power loss may leave: the length without the content.
-        segment.write_bytes(whole[:length] + bytes(len(whole) - length))
-        assert {1, 2} <= assert_sound(open_store(tmp_path)) <= {1, 2, 8, 9, 10}, length
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_damage_is_found_and_mended(precision: PrecisionName, tmp_path: Path) -> None:
+    config = ReferenceStoreConfig(precision=precision, chunk_size=16)
+    check_damage(tmp_path, config, num_flips=150, num_truncations=30, seed=0)
 
 
-def test_every_flipped_bit_is_found_or_harmless_and_refilled(tmp_path: Path) -> None:
-    calls = ([1, 2], [8, 9, 10], [20])
-    fill(open_store(tmp_path), *calls)
-    (segment,) = segments(tmp_path)
-    whole = segment.read_bytes()
-    for bit in range(8 * len(whole)):
-        damaged = bytearray(whole)
-        damaged[bit // 8] ^= 1 << bit % 8
-        segment.write_bytes(damaged)
-        kept = assert_sound(open_store(tmp_path))
-        # One bit costs one row, or where it hits a header, one block.
-        lost = {1, 2, 8, 9, 10, 20} - kept
-        assert len(lost) == 1 or any(lost == set(call) for call in calls), bit
-
-    refilled = open_store(tmp_path)
-    fill(refilled, refilled.missing(np.arange(NUM_ROWS, dtype=np.int64)).tolist())
-    assert assert_sound(refilled) == set(range(NUM_ROWS))
-    assert assert_sound(open_store(tmp_path)) == set(range(NUM_ROWS))
-
-
-def test_damage_after_opening_is_found_when_read(tmp_path: Path) -> None:
+def test_a_deleted_store_is_made_anew_by_who_has_it_open(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     fill(store, [1, 2])
-    (segment,) = segments(tmp_path)
-    content = bytearray(segment.read_bytes())
-    content[-1] ^= 1
-    segment.write_bytes(content)
-    assert assert_sound(store) == {1}
-    segment.unlink()
+    shutil.rmtree(tmp_path)
     assert assert_sound(store) == set()
+    fill(store, [3])
+    assert assert_sound(store) == assert_sound(open_store(tmp_path)) == {3}
 
 
-def test_magic_bytes_inside_vectors_are_not_taken_for_a_block(tmp_path: Path) -> None:
-    dim = 8
-    magic = np.frombuffer(b"\x93F2JEST\n" * 2, dtype="<f2")
-    store = EmbeddingStore.open(tmp_path, identity=IDENTITY, dim=dim, num_rows=NUM_ROWS)
-    store.write(np.array([1]), magic[None, :])
-    store.write(np.array([2]), np.ones((1, dim)))
-    (segment,) = segments(tmp_path)
-    content = bytearray(segment.read_bytes())
-    content[0] ^= 1
-    segment.write_bytes(content)
-    again = EmbeddingStore.open(tmp_path, identity=IDENTITY, dim=dim, num_rows=NUM_ROWS)
-    assert again.missing(np.array([1, 2])).tolist() == [1]
+def test_a_call_that_was_cut_short_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
+    """At each length that a kill may have left of the journal."""
+    store = open_store(tmp_path)
+    fill(store, [1, 2])
+    before = store.file.path.read_bytes()
+    journal = store.file.path.with_name("records.bin.journal")
+
+    kept = []
+    truncate = os.truncate
+
+    def keep(path: str | Path, length: int) -> None:
+        kept.append(Path(path).read_bytes())
+        truncate(path, length)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "truncate", keep)
+        fill(store, [8, 9, 20])
+    (whole,) = kept
+
+    for length in range(len(whole) + 1):
+        store.file.path.write_bytes(before)
+        journal.write_bytes(whole[:length])
+        complete = length == len(whole)
+        assert assert_sound(open_store(tmp_path)) == {1, 2} | ({8, 9, 20} if complete else set())
+        assert journal.read_bytes() == b""
+    for at in range(len(whole)):
+        store.file.path.write_bytes(before)
+        journal.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        assert assert_sound(open_store(tmp_path)) == {1, 2}, at
 
 
-def test_two_writers_share_a_store(tmp_path: Path) -> None:
-    a, b = open_store(tmp_path), open_store(tmp_path)
-    fill(a, [1, 2])
-    fill(b, [2, 3])
-    fill(a, [4])
-    assert assert_sound(a) == {1, 2, 4}
-    assert assert_sound(b) == {2, 3}
-    assert len(segments(tmp_path)) == 2
-    assert assert_sound(open_store(tmp_path)) == {1, 2, 3, 4}
+def test_a_full_disk_is_one_sentence_and_leaves_a_sound_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path)
+    fill(store, [1, 2])
+
+    def refuse(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", refuse)
+        with pytest.raises(EmbeddingError, match=r"No space left on device\): make room"):
+            fill(store, [3])
+    assert assert_sound(store) == assert_sound(open_store(tmp_path)) == {1, 2}
 
 
-def test_no_descriptor_is_held(tmp_path: Path) -> None:
+def test_threads_open_and_fill_one_store_at_the_same_time(tmp_path: Path) -> None:
+    barrier = threading.Barrier(4)
+
+    def work(first: int) -> None:
+        barrier.wait()
+        store = open_store(tmp_path)
+        for row in range(first, first + 20):
+            fill(store, [row])
+        assert_sound(store)
+
+    threads = [threading.Thread(target=work, args=(5 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert assert_sound(open_store(tmp_path)) == set(range(35))
+
+
+def test_descriptors_are_given_back(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     store = open_store(tmp_path)
     fill(store, [1, 2])
-    open_store(tmp_path).read(np.array([1], dtype=np.int64))
+    store.read(np.array([2, 1], dtype=np.int64))
+    del store
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -257,7 +285,7 @@ def test_kill_in_mid_fill_then_resume(tmp_path: Path) -> None:
 def test_read_after_write(
     tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[list[int], int, bool]]
 ) -> None:
-    """The last write of a row wins, within an instance and across reopening."""
+    """The first write of a row wins, within an instance and across reopening."""
     folder = tmp_path_factory.mktemp("store")
     store = open_store(folder)
     expected: dict[int, np.ndarray] = {}
@@ -265,7 +293,7 @@ def test_read_after_write(
         rows = np.array(listed, dtype=np.int64)
         vectors = vectors_of(rows, salt)
         store.write(rows, vectors)
-        expected.update(zip(listed, vectors, strict=True))
+        expected = dict(zip(listed, vectors, strict=True)) | expected
         if reopen:
             store = open_store(folder)
         every = np.arange(NUM_ROWS, dtype=np.int64)
