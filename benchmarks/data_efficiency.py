@@ -34,6 +34,10 @@ POOLS: Mapping[str, Mapping[str, object]] = {
 """What the pool of each corpus holds, as the built-in corpus's config says it."""
 
 
+FILTER = "dataset.min_reference_score=0.55"
+"""Passes nearly all clean pairs, and no misaligned ones."""
+
+
 def _joint(**config: object) -> tuple[str, tuple[str, ...]]:
     return "demo-jest", tuple(
         f"batch_selector.config.{name}={json.dumps(value)}" for name, value in config.items()
@@ -44,6 +48,8 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "iid": ("demo-iid", ()),
     "iid + trusted": ("demo-iid", ("dataset.train_split=train_and_trusted",)),
     "iid, clean only": ("demo-iid", ("dataset.train_split=clean",)),
+    "iid, filtered": ("demo-iid", (FILTER, "reference_encoder={name: builtin, config: {}}")),
+    "joint, filtered": ("demo-jest", (FILTER,)),
     "independent": (
         "demo-jest",
         ("batch_selector.name=independent", "batch_selector.config={super_batch_size: 1000}"),

@@ -75,15 +75,30 @@ class CorpusSampler:
         *,
         shuffle: bool = True,
         max_epochs: int | None = None,
+        kept: NDArray[np.int64] | None = None,
     ) -> None:
         """
         :param sizes: Number of rows of each part; a part's rows follow those of the part before.
         :param weights: How many times each part is seen in an epoch.
         :param shuffle: If ``False``, each part is gone through in its own order.
         :param max_epochs: After how many epochs the stream ends; ``None`` for never.
+        :param kept: The rows that may come, ascending; ``None`` for all.
+
+        :raises CorpusError: ``kept`` has no row of a part.
         """
+        if kept is not None:
+            ends = np.searchsorted(kept, np.cumsum(sizes))
+
+            sizes = np.diff(ends, prepend=0).tolist()
+
+            if min(sizes) == 0:
+                raise CorpusError(
+                    f"The filter leaves no pair of corpus {sizes.index(0) + 1}: make it less "
+                    "strict, or leave that corpus out."
+                )
         if not sizes or len(sizes) != len(weights) or min(sizes) < 1 or min(weights) <= 0:
             raise ValueError("`sizes` and `weights` must be positive and of one length.")
+        self._kept = kept
         self._sizes = [int(n) for n in sizes]
         self._weights = [float(w) for w in weights]
         self._seed = seed
@@ -111,7 +126,7 @@ class CorpusSampler:
             places = np.flatnonzero(parts == part)
             rows[places] = self._starts[part] + self._visit(part, numbers[places])
             self._counts[part] += len(places)
-        return rows
+        return rows if self._kept is None else self._kept[rows]
 
     def _merge(self, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return part and running number of the next ``k`` rows.

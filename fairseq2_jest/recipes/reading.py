@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.logging import log
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
+from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.languages import check_language
@@ -16,6 +19,7 @@ from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.learner_loss import LearnerLoss
 from fairseq2_jest.embedding.reference import ReferenceEncoder
+from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.recipes.languages import tokenizer_languages
 from fairseq2_jest.recipes.sections import (
     BatchSelectorSection,
@@ -38,6 +42,7 @@ def create_selecting_reader(
     dataset: BitextSection,
     batch_selector: BatchSelectorSection,
     reference_encoder: ReferenceEncoderSection,
+    reference_store: ReferenceStoreConfig | None = None,
     seed: int,
     autocast_dtype: torch.dtype | None = None,
     log_file: Path | None = None,
@@ -45,6 +50,7 @@ def create_selecting_reader(
 ) -> SelectingDataReader:
     """Builds the reader that trains on what a selector chooses, for any recipe.
 
+    :param reference_store: How the reference's embeddings are kept; by default as it says itself.
     :param seed: Decides the order of the corpus and the draws.
     :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
     :param log_file: Where to log the chosen rows; ``None`` for nowhere.
@@ -86,16 +92,25 @@ def create_selecting_reader(
 
     reference = None
 
-    if selector.needs_reference:
+    if selector.needs_reference or dataset.min_reference_score is not None:
         encoder = components.create_component(
             ReferenceEncoder, reference_encoder.name, reference_encoder.config
         )
 
         reference = CachedReference.open(
-            encoder, corpus, corpus_digest=corpus.digest, num_rows=len(corpus)
+            encoder,
+            corpus,
+            corpus_digest=corpus.digest,
+            num_rows=len(corpus),
+            config=reference_store or ReferenceStoreConfig(),
         )
 
-    sampler = CorpusSampler(corpus.sizes, corpus.weights, seed=seed)
+    sampler = CorpusSampler(
+        corpus.sizes,
+        corpus.weights,
+        seed=seed,
+        kept=_rows_of_score(corpus, reference, dataset.min_reference_score),
+    )
 
     pair_tokenizer = PairTokenizer(corpus, tokenizer, max_seq_len=dataset.max_seq_len)
 
@@ -114,6 +129,27 @@ def create_selecting_reader(
         if log_file is None or audit is None
         else SelectionAudit(audit, log_file.with_name("selection_audit.jsonl"), corpus),
     )
+
+
+def _rows_of_score(
+    corpus: Corpus, reference: CachedReference | None, min_score: float | None
+) -> NDArray[np.int64] | None:
+    """The rows that the reference scores no lower, ascending; ``None`` for all."""
+    if reference is None or min_score is None:
+        return None
+
+    log.info("Scoring {:,} pairs, as far as the store does not have them.", len(corpus))
+
+    kept: NDArray[np.int64] = np.flatnonzero(reference.scores() >= min_score)
+
+    log.info(
+        "{:,} pair(s), {:.1%}, have a reference score of at least {}.",
+        len(kept),
+        len(kept) / len(corpus),
+        min_score,
+    )
+
+    return kept
 
 
 def check_languages(corpus: Corpus, tokenizer: Tokenizer) -> None:

@@ -24,6 +24,10 @@ class BitextSection(DatasetSection):
     valid_split: str | None = "valid"
     """The split to validate on; ``None`` for no validation."""
 
+    min_reference_score: float | None = None
+    """The cosine that the reference must give a pair to be trained on; ``None`` for no limit. The
+    whole of the training split is then embedded before the first step, or by ``mt embed``."""
+
     max_seq_len: int = 256
     """The most tokens of a side, special tokens included; longer pairs are passed over."""
 
@@ -34,6 +38,10 @@ class BitextSection(DatasetSection):
     def validate(self) -> ValidationResult:
         result = super().validate()
 
+        score = self.min_reference_score
+
+        if score is not None and not -1.0 <= score <= 1.0:
+            result.add_error(f"`min_reference_score` must be in [-1, 1], but is {score}.")
         if self.max_seq_len < 4:
             result.add_error(f"`max_seq_len` must be at least 4, but is {self.max_seq_len}.")
         if self.max_num_tokens < self.max_seq_len:

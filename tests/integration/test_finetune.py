@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from fairseq2.runtime.dependency import DependencyContainer
 
+from fairseq2_jest.embedding.builtin_reference import (
+    BuiltinReferenceConfig,
+    create_builtin_reference_encoder,
+)
 from fairseq2_jest.selection.errors import ResumeError
 from tests.integration.runs import chosen, finetune, weights
 
@@ -86,3 +91,34 @@ def test_another_corpus_is_not_resumed(undisturbed: Path, tmp_path: Path) -> Non
 
     with pytest.raises(ResumeError, match="not the one this run was started with"):
         finetune(tmp_path, *REGIME, "dataset.train_split=trusted")
+
+
+def test_pairs_below_a_reference_score_are_never_seen(tmp_path: Path) -> None:
+    finetune(
+        tmp_path,
+        *REGIME,
+        "batch_selector.name=iid",
+        "batch_selector.config={batch_size: 100}",
+        "dataset.train_split=valid",
+        "dataset.min_reference_score=0.65",
+        "selection_audit.every_n_steps=1",
+        "selection_audit.num_pairs=100",
+    )
+
+    rows = {row for line in chosen(tmp_path) for row in line["rows"]}  # type: ignore[attr-defined]
+
+    # Another view of the same: the scores that the reference gives the texts that were trained on.
+    encoder = create_builtin_reference_encoder(DependencyContainer(), BuiltinReferenceConfig())
+
+    lines = (tmp_path / "selection_audit.jsonl").read_text(encoding="utf-8").splitlines()
+
+    pairs = [pair for line in lines for pair in json.loads(line)["pairs"]]
+
+    assert {pair["row"] for pair in pairs} == rows
+    source = encoder.encode([pair["source"] for pair in pairs])
+    target = encoder.encode([pair["target"] for pair in pairs])
+
+    scores = (source * target).sum(axis=1)
+
+    assert 20 < len(rows) < 450
+    assert scores.min() > 0.649

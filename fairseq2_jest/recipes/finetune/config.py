@@ -20,6 +20,7 @@ from fairseq2.recipe.config import (
 from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
+from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.recipes.sections import (
     BatchSelectorSection,
     BitextSection,
@@ -51,6 +52,9 @@ class FinetuneConfig(Validatable):
 
     reference_encoder: ReferenceEncoderSection = field(default_factory=ReferenceEncoderSection)
     """What scores pairs for the selector."""
+
+    reference_store: ReferenceStoreConfig = field(default_factory=ReferenceStoreConfig)
+    """How the reference's embeddings are kept."""
 
     selection_audit: AuditConfig = field(default_factory=AuditConfig)
     """What is written down of the choices for people to look at."""

@@ -60,6 +60,7 @@ class FinetuneRecipe(Recipe):
             dataset=config.dataset,
             batch_selector=config.batch_selector,
             reference_encoder=config.reference_encoder,
+            reference_store=config.reference_store,
             seed=config.common.seed,
             autocast_dtype=_autocast_dtype(config),
             log_file=context.output_dir / "selection.jsonl",

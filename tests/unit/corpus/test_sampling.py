@@ -153,3 +153,32 @@ def test_state_is_small() -> None:
     sampler.next_rows(4000)
 
     assert len(json.dumps(sampler.state_dict())) < 200
+
+
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=3),
+    seed=st.integers(0, 99),
+    share=st.floats(0.2, 1.0),
+)
+def test_kept_rows_come_once_an_epoch_and_no_others(
+    sizes: list[int], seed: int, share: float
+) -> None:
+    rng = np.random.default_rng(seed)
+
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    # At least one of each part.
+    mask = rng.random(starts[-1]) < share
+    mask[starts[:-1]] = True
+
+    kept = np.flatnonzero(mask)
+
+    sampler = CorpusSampler(sizes, [1.0] * len(sizes), seed, kept=kept)
+
+    first, second = sampler.next_rows(len(kept)), sampler.next_rows(len(kept))
+
+    assert sorted(first.tolist()) == sorted(second.tolist()) == kept.tolist()
+
+
+def test_a_part_that_loses_all_its_rows_is_said() -> None:
+    with pytest.raises(CorpusError, match="no pair of corpus 2"):
+        CorpusSampler([3, 2, 1], [1.0] * 3, 1, kept=np.array([0, 2, 5]))
