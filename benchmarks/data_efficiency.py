@@ -109,7 +109,7 @@ def main() -> None:
             corpus,
             Arm(
                 name=name,
-                key=f"{_slug(name)}-{seed}",
+                key=f"{_slug(name)}-{args.steps}-{seed}",
                 preset=preset,
                 file=_config(out, corpus),
                 overrides=(
@@ -130,12 +130,14 @@ def main() -> None:
     for corpus in args.corpora:
         run_arms([arm for c, arm in arms if c == corpus], out / corpus, RESULTS / corpus)
 
-        print(f"\n{corpus}\n\n{efficiency_table(stored(RESULTS / corpus))}\n", flush=True)
+        print(
+            f"\n{corpus}\n\n{efficiency_table(stored(RESULTS / corpus, args.steps))}\n", flush=True
+        )
 
 
-def stored(folder: Path) -> list[ArmResult]:
-    """All results in a folder, iid first."""
-    results = [ArmResult.load(file) for file in sorted(folder.glob("*.json"))]
+def stored(folder: Path, steps: int) -> list[ArmResult]:
+    """All results of so many steps in a folder, iid first."""
+    results = [ArmResult.load(file) for file in sorted(folder.glob(f"*-{steps}-*.json"))]
 
     order = list(ARMS)
 
@@ -152,7 +154,10 @@ def efficiency_table(results: Sequence[ArmResult]) -> str:
 
     runs_of = by_name(results)
 
-    (baseline,) = (_mean_curve(runs) for name, runs in runs_of.items() if name == "iid")
+    if "iid" not in runs_of:
+        raise SystemExit("The arms are compared with iid: run it, too.")
+
+    baseline = _mean_curve(runs_of["iid"])
 
     for name, runs in runs_of.items():
         curve = _mean_curve(runs)

@@ -90,6 +90,12 @@ def main() -> int:
             )
             for name, key, preset, overrides in (
                 ("jest", "jest", "demo-jest", reference),
+                (
+                    "jest, learner 0",
+                    "jest-learner-0",
+                    "demo-jest",
+                    (*reference, "batch_selector.config.learner_weight=0.0"),
+                ),
                 ("iid", "iid", "demo-iid", ()),
                 (
                     "iid + the reference's clean pairs",

@@ -37,6 +37,9 @@ class CorpusPart:
     first_row: int
     """The global row of the part's first row."""
 
+    summary: str = ""
+    """What was kept and rejected, and why, in one sentence."""
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -153,7 +156,8 @@ class ParallelText:
         if not configs:
             raise CorpusError(
                 f"The data set has no split '{split}'; name one of "
-                f"{', '.join(map(repr, sorted(self.splits())))}."
+                f"{', '.join(map(repr, sorted(self.splits())))}"
+                + (", or set dataset.valid_split to null for none." if split == "valid" else ".")
             )
         root = (
             cache_dir() if self._config.cache_dir is None else self._config.cache_dir.expanduser()
@@ -167,6 +171,7 @@ class ParallelText:
                 direction=parse_direction(config.direction),
                 synthetic=config.synthetic,
                 weight=config.weight,
+                summary=prepared.summary,
                 first_row=sum(map(len, parts)),
             )
             parts.append(part)

@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -40,6 +40,9 @@ class PreparedCorpus:
     folder: Path
     manifest: Manifest
 
+    summary: str = ""
+    """What was kept and rejected, and why, in one sentence."""
+
     @property
     def table(self) -> Path:
         return self.folder / TABLE_NAME
@@ -54,6 +57,8 @@ def prepare_corpus(config: CorpusConfig, cleaning: CleaningConfig, root: Path) -
 
     :raises CorpusError: If the corpus cannot be read, is empty, or has too many rejects.
     """
+    from fairseq2.logging import log
+
     reader = open_reader(config)
     stamps = _stamps(reader)
     content = _content(reader)
@@ -83,6 +88,8 @@ def prepare_corpus(config: CorpusConfig, cleaning: CleaningConfig, root: Path) -
                 "another in `cache_dir` or FAIRSEQ2_JEST_CACHE_DIR."
             ) from ex
     _check_rejects(prepared, reader, cleaning)
+    prepared = replace(prepared, summary=_summary(prepared, reader))
+    log.info("{}", prepared.summary)
     return prepared
 
 
@@ -138,7 +145,6 @@ def _prepare(
         prepared = _publish(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    log.info("{}", _summary(prepared, reader))
     return prepared
 
 

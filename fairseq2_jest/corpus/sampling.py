@@ -114,6 +114,11 @@ class CorpusSampler:
         self._phases = 0.25 + uniform / 2
 
     @property
+    def num_rows(self) -> int:
+        """Number of different rows that may come."""
+        return sum(self._sizes)
+
+    @property
     def epoch(self) -> int:
         """Number of epochs that the stream has completed."""
         return int(np.floor(((self._counts + self._phases) / self._rates).min()))

@@ -172,10 +172,13 @@ def padding_of(tokenizer: Tokenizer) -> int:
 def _first_layers(model: TransformerModel, num_layers: int) -> list[Module]:
     encoder = model.encoder
 
-    if not isinstance(encoder, StandardTransformerEncoder) or num_layers > len(encoder.layers):
+    if not isinstance(encoder, StandardTransformerEncoder) or not (
+        1 <= num_layers <= len(encoder.layers)
+    ):
         raise EmbeddingError(
             f"batch_selector.num_learner_layers is {num_layers}, but the model's encoder has "
-            f"{len(encoder.layers)} layer(s) that can be run one by one; lower it, or set null."
+            f"{len(encoder.layers)} layer(s) that can be run "
+            f"one by one; name as many as that, or set null."
         )
 
     return list(encoder.layers)[:num_layers]

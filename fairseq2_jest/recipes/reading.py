@@ -28,6 +28,7 @@ from fairseq2_jest.recipes.sections import (
 )
 from fairseq2_jest.selection.audit import AuditConfig, SelectionAudit
 from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.errors import SelectionError
 from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.selection.selector import BatchSelector
@@ -112,6 +113,8 @@ def create_selecting_reader(
         kept=_rows_of_score(corpus, reference, dataset.min_reference_score),
     )
 
+    check_size(selector, sampler.num_rows)
+
     pair_tokenizer = PairTokenizer(corpus, tokenizer, max_seq_len=dataset.max_seq_len)
 
     return SelectingDataReader(
@@ -150,6 +153,18 @@ def _rows_of_score(
     )
 
     return kept
+
+
+def check_size(selector: BatchSelector, num_rows: int) -> None:
+    """
+    :raises SelectionError: A super-batch is larger than all there is to choose from.
+    """
+    if selector.sub_batch_size < selector.super_batch_size and selector.super_batch_size > num_rows:
+        raise SelectionError(
+            f"batch_selector.config.super_batch_size is {selector.super_batch_size}, but there are "
+            f"{num_rows} pair(s) to train on: lower it, or train on them all with "
+            f"batch_selector.name=iid."
+        )
 
 
 def check_languages(corpus: Corpus, tokenizer: Tokenizer) -> None:

@@ -97,9 +97,6 @@ class Run:
     selects: bool
     """Whether it passed over any pair that was not too long."""
 
-    num_selection_steps: int
-    """The steps in the log of what was chosen."""
-
     num_broken: int
     """Lines of its files that cannot be read."""
 
@@ -188,8 +185,6 @@ def read_run(folder: Path, name: str | None = None) -> Run:
 
     audits, num_broken_audits = read_audits(folder / "selection_audit.jsonl")
 
-    selection = read_records(folder / "selection.jsonl", "step")
-
     last = train.lines[-1]
 
     labelled = "noise_share_selected" in last
@@ -211,8 +206,7 @@ def read_run(folder: Path, name: str | None = None) -> Run:
         known_share=share("known", "selected"),
         selects=sum(number(last, f"total_num_{what}") or 0.0 for what in ("selected", "too_long"))
         < (number(last, "total_num_seen") or 0.0),
-        num_selection_steps=len(selection.lines),
-        num_broken=num_broken + num_broken_audits + selection.num_broken,
+        num_broken=num_broken + num_broken_audits,
     )
 
 

@@ -58,7 +58,8 @@ class JointConfig(LearnabilityConfig):
     target_support: float = 1.5
     """
     The effective support that ``auto`` aims at, as a multiple of the sub-batch. Towards 0 the
-    choice becomes the top of the ranking, towards ``1 / (1 - filter_ratio)`` it becomes iid.
+    choice becomes the top of the ranking. Where few candidates are left, half way from the chunk to
+    all of them is the most that is aimed at.
     """
 
     def validate(self) -> ValidationResult:
@@ -160,7 +161,11 @@ def draw_jointly(
             logits = standardise(logits)
 
             if temperature == "auto":
-                chunk_temperature = temperature_for_support(logits, target_support)
+                # Of few candidates left, no more than half way from the chunk to all of them:
+                # beyond, a draw would be iid.
+                most = 0.5 * (len(candidates) + size)
+
+                chunk_temperature = temperature_for_support(logits, min(target_support, most))
             else:
                 chunk_temperature = temperature
 

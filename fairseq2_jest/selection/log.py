@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,13 +32,20 @@ class StepLog:
 
         with self._file.open("rb") as lines:
             for line in lines:
-                if not line.endswith(b"\n") or json.loads(line)["step"] > last_step:
+                if not line.endswith(b"\n") or not 0 < _step_of(line) <= last_step:
                     break
 
                 kept += len(line)
 
         with self._file.open("r+b") as stream:
             stream.truncate(kept)
+
+
+def _step_of(line: bytes) -> int:
+    """The step of a line, which comes first in it; 0 of a line that is damaged."""
+    match = re.match(rb'\{"step": (\d+), .*\}\n', line)
+
+    return 0 if match is None else int(match[1])
 
 
 class SelectionLog(StepLog):

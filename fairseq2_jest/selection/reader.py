@@ -15,6 +15,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.corpus.errors import CorpusError
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.learner_loss import LearnerLoss
@@ -31,7 +32,7 @@ from fairseq2_jest.selection.metrics import (
     num_known,
     num_noise,
 )
-from fairseq2_jest.selection.selector import BatchSelector, SuperBatch
+from fairseq2_jest.selection.selector import BatchSelector, Selection, SuperBatch
 from fairseq2_jest.selection.tokenizing import SuperBatchReader
 
 
@@ -78,6 +79,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         self._generator = torch.Generator().manual_seed(seed)
         self._step = 0
         self._restored = False
+        self._last: tuple[NDArray[np.int64], SuperBatch, Selection] | None = None
 
         self.last_stats: SelectionStats | None = None
         """Figures of the last step that was read."""
@@ -125,11 +127,9 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         self._step += 1
 
-        if self._log is not None:
-            self._log.append(self._step, chosen.tolist())
+        self._last = (tokenized.rows, super_batch, selection)
 
-        if self._audit is not None:
-            self._audit.record(self._step, tokenized.rows, super_batch, selection)
+        self._write_logs()
 
         labels = self._corpus.labels(tokenized.rows)
 
@@ -293,10 +293,41 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         self._step = step
         self._restored = True
-        self._super_batches.load_state_dict(super_batches)
+
+        try:
+            self._super_batches.load_state_dict(super_batches)
+        except CorpusError as ex:
+            raise ResumeError(str(ex)) from ex
+
         self._generator.set_state(generator.cpu())
 
         self._truncate_logs(step)
+
+    def at_step(self, step_nr: int) -> None:
+        """The trainer says which step the last super-batch is for.
+
+        Where a step overflows in fp16 and is tried again, that is the same as before; the logs then
+        tell of the last attempt.
+        """
+        if step_nr == self._step or self._last is None:
+            return
+
+        self._truncate_logs(step_nr - 1)
+
+        self._step = step_nr
+
+        self._write_logs()
+
+    def _write_logs(self) -> None:
+        assert self._last is not None
+
+        rows, super_batch, selection = self._last
+
+        if self._log is not None:
+            self._log.append(self._step, rows[selection.indices.tolist()].tolist())
+
+        if self._audit is not None:
+            self._audit.record(self._step, rows, super_batch, selection)
 
     def _truncate_logs(self, last_step: int) -> None:
         for log in (self._log, self._audit):

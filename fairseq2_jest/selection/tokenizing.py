@@ -112,7 +112,7 @@ class SuperBatchReader:
         return self._executor.submit(self._read)
 
     def _read(self) -> TokenizedSuperBatch:
-        rows = self._sampler.next_rows(self._super_batch_size)
+        rows = self._next_rows()
 
         kept, pairs = self._tokenizer(rows)
 
@@ -122,6 +122,18 @@ class SuperBatchReader:
             num_too_long=len(rows) - len(kept),
             sampler_state=self._sampler.state_dict(),
         )
+
+    def _next_rows(self) -> NDArray[np.int64]:
+        """As many different rows; where one epoch ends and the next begins, one may come twice."""
+        size = min(self._super_batch_size, self._sampler.num_rows)
+
+        rows = np.empty(0, dtype=np.int64)
+
+        while len(rows) < size:
+            rows = np.concatenate([rows, self._sampler.next_rows(size - len(rows))])
+            rows = rows[np.sort(np.unique(rows, return_index=True)[1])]
+
+        return rows
 
     def state_dict(self) -> dict[str, object]:
         """The position behind the last super-batch handed out; what was read ahead is not in it."""

@@ -86,6 +86,8 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
     @override
     @torch.inference_mode()
     def set_step_nr(self, step_nr: int) -> None:
+        self._reader.at_step(step_nr)
+
         stats, metric_bag = self._reader.last_stats, self._metric_bag
 
         if stats is None or metric_bag is None:
@@ -161,3 +163,6 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
                     num = float(values[f"num_{kind}_{name}"])  # type: ignore[arg-type]
 
                     values[f"{kind}_share_{name}"] = num / max(1.0, total)
+        else:
+            for name in [name for name in values if "num_noise" in name or "num_known" in name]:
+                del values[name]

@@ -42,6 +42,9 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
         self._batcher = batcher
         self._gang = gang
 
+        self.num_kept = 0
+        """How many pairs are scored."""
+
         limit = len(rows) if num_translated is None else num_translated
 
         self._batches = [
@@ -50,8 +53,13 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
         ]
         self._next = 0
 
+        self.num_too_long = len(rows) - self.num_kept
+        """How many are not, since a side exceeds the sequence length."""
+
     def _group(self, rows: NDArray[np.int64], max_num_tokens: int) -> list[NDArray[np.int64]]:
         kept, pairs = self._tokenizer(rows)
+
+        self.num_kept += len(kept)
 
         lengths = self._batcher.lengths(pairs)
 

@@ -40,6 +40,11 @@ NO_REFERENCE = (
 )
 
 CASES = {
+    "a super-batch larger than the corpus": (
+        (*DEMO, "batch_selector.config.super_batch_size=40000"),
+        "batch_selector.config.super_batch_size is 40000, but there are 27000 pair(s) to train on: "
+        "lower it, or train on them all with batch_selector.name=iid.",
+    ),
     "a typo in a config key": (
         (*DEMO, "regime.num_stepz=3"),
         "fairseq2: --config: regime.num_stepz is not a known config key; did you mean num_steps?",
@@ -172,6 +177,30 @@ def test_a_run_and_its_check_tell_in_the_same_sentence(case: str, folder: Path) 
 
     for run in runs:
         check_told(run.wait(), sentence)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        (
+            "dataset.max_seq_len=1000",
+            "dataset.max_seq_len is 1000, but the model takes at most 256 tokens; lower it.",
+        ),
+        (
+            "dataset.max_seq_len=4",
+            "No validation pair of eng_Latn-deu_Latn fits into dataset.max_seq_len (4); raise it, or "
+            "set dataset.valid_split to null.",
+        ),
+    ],
+    # The test's name is in the environment, which fairseq2 logs.
+    ids=["model", "validation"],
+)
+def test_a_length_that_does_not_fit_is_told_before_training(
+    override: str, sentence: str, folder: Path
+) -> None:
+    args = ("mt", "finetune", "out", "--no-rich", *DEMO, override)
+
+    check_told(run_program(*args, folder=folder), sentence)
 
 
 def test_a_hub_that_is_switched_off_is_told(folder: Path) -> None:

@@ -10,7 +10,7 @@ from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
-from fairseq2_jest.recipes.reading import check_languages
+from fairseq2_jest.recipes.reading import check_languages, check_size
 from fairseq2_jest.selection.selector import BatchSelector
 
 
@@ -39,12 +39,18 @@ def check(config: FinetuneConfig) -> list[str]:
         directions = ", ".join(str(direction) for direction in corpus.directions)
 
         lines.append(f"{split}: {len(corpus):,} pairs, {directions}")
+        lines += [f"  {part.summary}" for part in corpus.parts]
+
+        if split == config.dataset.train_split:
+            num_train = len(corpus)
 
     components = resolver.resolve(ComponentManager)
 
     selector = components.create_component(
         BatchSelector, config.batch_selector.name, config.batch_selector.config
     )
+
+    check_size(selector, num_train)
 
     lines.append(
         f"{config.batch_selector.name}: trains on {selector.sub_batch_size:,} of each "

@@ -127,6 +127,18 @@ class FinetuneConfig(Validatable):
                 "endless."
             )
 
+        schedule = self.lr_scheduler.config
+
+        if (
+            isinstance(schedule, PolynomialDecayLRConfig)
+            and regime.num_steps is not None
+            and schedule.num_warmup_steps >= regime.num_steps
+        ):
+            result.add_error(
+                f"`lr_scheduler.config.num_warmup_steps` ({schedule.num_warmup_steps}) must be "
+                f"less than `regime.num_steps` ({regime.num_steps})."
+            )
+
         if self.early_stopping.patience is not None and regime.score_metric is None:
             result.add_error(
                 "`regime.score_metric` must be set (nll_loss, bleu or chrf) where "

@@ -49,6 +49,7 @@ class FinetuneRecipe(Recipe):
         model = context.get_model_as(TransformerModel)
 
         _check_vocabulary(model, tokenizer)
+        _check_length(model, config.dataset.max_seq_len)
 
         if config.trainer.data_parallelism == "fsdp" and config.trainer.fsdp.version == "v1":
             raise TrainingError("trainer.fsdp.version v1 is not supported; use v2, the default.")
@@ -130,7 +131,7 @@ class FinetuneRecipe(Recipe):
 
         batcher = MicroBatcher(tokenizer, max_num_tokens=config.dataset.max_num_tokens)
 
-        return {
+        readers = {
             direction: ValidationReader(
                 corpus,
                 rows_of_direction(corpus, index),
@@ -143,16 +144,50 @@ class FinetuneRecipe(Recipe):
             for index, direction in enumerate(corpus.directions)
         }
 
+        for direction, reader in readers.items():
+            _check_validation(direction, reader, config.dataset.max_seq_len)
+
+        return readers
+
     @property
     @override
     def config_kls(self) -> type[object]:
         return FinetuneConfig
 
 
+def _check_validation(direction: Direction, reader: ValidationReader, max_seq_len: int) -> None:
+    if reader.num_kept == 0:
+        raise TrainingError(
+            f"No validation pair of {direction} fits into dataset.max_seq_len ({max_seq_len}); "
+            f"raise it, or set dataset.valid_split to null."
+        )
+
+    if reader.num_too_long > 0:
+        log.warning(
+            "{:,} of {:,} validation pairs of {} are longer than dataset.max_seq_len ({}) and are "
+            "not scored.",
+            reader.num_too_long,
+            reader.num_too_long + reader.num_kept,
+            direction,
+            max_seq_len,
+        )
+
+
 def _autocast_dtype(config: FinetuneConfig) -> torch.dtype | None:
     mixed_precision = config.trainer.mixed_precision
 
     return None if mixed_precision.mode == "off" else mixed_precision.dtype
+
+
+def _check_length(model: TransformerModel, max_seq_len: int) -> None:
+    # Targets go through the encoder, too.
+    longest = min(model.max_source_seq_len, model.max_target_seq_len)
+
+    if max_seq_len > longest:
+        raise TrainingError(
+            f"dataset.max_seq_len is {max_seq_len}, but the model takes at most {longest} tokens; "
+            f"lower it."
+        )
 
 
 def _check_vocabulary(model: TransformerModel, tokenizer: Tokenizer) -> None:

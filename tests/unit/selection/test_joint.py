@@ -229,3 +229,20 @@ def test_a_missing_view_is_refused() -> None:
         JointSelector(JointConfig()).select(
             SuperBatch(num_rows=10, learner=view), torch.Generator()
         )
+
+
+@pytest.mark.parametrize("filter_ratio", [0.1, 0.3, 0.5, 0.9])
+def test_the_last_chunks_select_too(filter_ratio: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+
+    views = embed(1_000, 16, generator, 0), embed(1_000, 16, generator, 0)
+
+    config = JointConfig(super_batch_size=1_000, filter_ratio=filter_ratio)
+
+    selection = JointSelector(config).select(
+        SuperBatch(num_rows=1_000, learner=views[0], reference=views[1]), generator
+    )
+
+    assert selection.temperature is not None
+    # A thousand is the highest there is, at which a draw is iid.
+    assert selection.temperature < 10.0
