@@ -19,6 +19,8 @@ TINY = (
     "common.torch.num_threads=1",
     "batch_selector.config.super_batch_size=60",
     "batch_selector.config.filter_ratio=0.8",
+    # The preset saves the learner's pass, but tests are about all there is.
+    "batch_selector.config.learner_weight=0.2",
     "dataset.valid_split=valid",
     "validation.max_num_examples=4",
     "regime.keep_last_n_checkpoints=null",

@@ -188,8 +188,8 @@ def test_a_run_and_its_check_tell_in_the_same_sentence(case: str, folder: Path) 
         ),
         (
             "dataset.max_seq_len=4",
-            "No validation pair of eng_Latn-deu_Latn fits into dataset.max_seq_len (4); raise it, or "
-            "set dataset.valid_split to null.",
+            "No validation pair of eng_Latn-deu_Latn fits into dataset.max_seq_len (4); raise it, "
+            "or set dataset.valid_split to null.",
         ),
     ],
     # The test's name is in the environment, which fairseq2 logs.
