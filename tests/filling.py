@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-import socket
 import time
 from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
@@ -19,6 +18,7 @@ from fairseq2_jest.cli.presets import find_preset
 from fairseq2_jest.embedding.builtin_reference import ensure_builtin_reference
 from fairseq2_jest.recipes.embed.config import EmbedConfig
 from fairseq2_jest.recipes.embed.recipe import EmbedRecipe
+from tests.integration.forked import rank_environments
 
 NUM_PAIRS = 8000
 
@@ -73,22 +73,7 @@ def finish(*processes: BaseProcess) -> None:
 
 def start_ranks(num_ranks: int, out: Path, cache: Path, *overrides: str) -> list[BaseProcess]:
     """As torchrun does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-
-        port = free.getsockname()[1]
-
-    env = {
-        "WORLD_SIZE": str(num_ranks),
-        "LOCAL_WORLD_SIZE": str(num_ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
-
-    return [
-        start_fill(out, cache, *overrides, env={**env, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(num_ranks)
-    ]
+    return [start_fill(out, cache, *overrides, env=env) for env in rank_environments(num_ranks)]
 
 
 def check_fill_kills(folder: Path, *, num_kills: int, seed: int) -> None:

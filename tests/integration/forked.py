@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -54,6 +55,26 @@ def fork(call: Callable[[], object], folder: Path, env: Mapping[str, str] | None
     process.start()
 
     return Forked(process=process, outputs=outputs)
+
+
+def rank_environments(num_ranks: int) -> list[dict[str, str]]:
+    """What torchrun tells each of so many processes on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+
+        port = free.getsockname()[1]
+
+    return [
+        {
+            "WORLD_SIZE": str(num_ranks),
+            "LOCAL_WORLD_SIZE": str(num_ranks),
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        for rank in range(num_ranks)
+    ]
 
 
 def start_program(*args: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Forked:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fairseq2_jest.selection.errors import ResumeError
-from tests.integration.forked import Forked, fork
+from tests.integration.forked import Forked, fork, rank_environments
 from tests.integration.runs import chosen, finetune
 
 STEPS = 3
@@ -39,25 +38,9 @@ def is_refused(out: Path, *overrides: str) -> None:
 def start(
     num_ranks: int, out: Path, *overrides: str, call: Callable[..., None] = finetune
 ) -> list[Forked]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-
-        port = free.getsockname()[1]
-
-    env = {
-        "WORLD_SIZE": str(num_ranks),
-        "LOCAL_WORLD_SIZE": str(num_ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
-
     return [
-        fork(
-            partial(call, out, *FIXED, *overrides),
-            out.parent,
-            {**env, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(num_ranks)
+        fork(partial(call, out, *FIXED, *overrides), out.parent, env)
+        for env in rank_environments(num_ranks)
     ]
 
 
