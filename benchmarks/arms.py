@@ -248,7 +248,7 @@ def plot(results: Sequence[ArmResult], file: Path, *, title: str) -> None:
 
     figure, (loss_axes, bleu_axes) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 
-    styles = ("-o", "--s", ":^", "-.d")
+    styles = ("-o", "--s", ":^", "-.d", "-v")
 
     for index, (name, runs) in enumerate(by_name(results).items()):
         for run in runs:

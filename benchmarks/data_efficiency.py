@@ -17,7 +17,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.arms import Arm, ArmResult, ValidationPoint, by_name, checkpoint, run_arms
+from benchmarks.arms import (
+    Arm,
+    ArmResult,
+    ValidationPoint,
+    by_name,
+    checkpoint,
+    plot,
+    run_arms,
+    table,
+)
 from benchmarks.demo import DIRECTION, ROOT, regime
 
 RESULTS = ROOT / "benchmarks" / "results" / "data_efficiency"
@@ -76,6 +85,10 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """The preset of each arm, and what is set beside."""
 
 
+LEADING = ("joint, learner 0", "joint", "iid, filtered", "iid + trusted", "iid")
+"""The arms that are drawn."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.data_efficiency",
@@ -130,9 +143,21 @@ def main() -> None:
     for corpus in args.corpora:
         run_arms([arm for c, arm in arms if c == corpus], out / corpus, RESULTS / corpus)
 
-        print(
-            f"\n{corpus}\n\n{efficiency_table(stored(RESULTS / corpus, args.steps))}\n", flush=True
-        )
+        _tell(RESULTS / corpus, args.steps, corpus)
+
+
+def _tell(folder: Path, steps: int, corpus: str) -> None:
+    results = stored(folder, steps)
+
+    text = f"{table(results)}\n\n{efficiency_table(results)}\n"
+
+    (folder / "table.md").write_text(text, encoding="utf-8")
+
+    leading = [result for result in results if result.name in LEADING]
+
+    plot(leading, folder / "curve.png", title=f"Built-in corpus, {corpus}")
+
+    print(f"\n{corpus}\n\n{text}", flush=True)
 
 
 def stored(folder: Path, steps: int) -> list[ArmResult]:
