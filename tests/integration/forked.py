@@ -103,8 +103,10 @@ def _redirected(
     # A collection would touch, and so copy, all that is shared with the parent.
     gc.freeze()
 
-    # The threads of the parent do not exist here.
+    # The threads of the parent do not exist here, and waiting for them would never end. With the
+    # variable set, fairseq2 leaves their number alone.
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
     for fd in (1, 2):
         os.dup2(os.open(Path(outputs, str(fd)), os.O_WRONLY | os.O_CREAT), fd)

@@ -109,7 +109,8 @@ CASES = {
     ),
     "no data set at all": (
         ("--preset", "jest"),
-        "The data set's configuration is not valid: `corpora` must list at least one corpus.",
+        "The data set's configuration is not valid: `corpora` must list at least one corpus; a "
+        "config names them in `dataset.config_overrides.corpora`.",
     ),
     "a corpus file that does not exist": (
         (*DEMO, LOCAL[0], LOCAL[1].replace("pairs.tsv", "pair.tsv")),
@@ -139,7 +140,12 @@ CASES = {
         + CANNOT_DOWNLOAD,
     ),
     "a model that cannot be downloaded": (
-        (*NLLB, "tokenizer.name=builtin-ende", "reference_encoder.name=builtin"),
+        (
+            *NLLB,
+            "tokenizer.name=builtin-ende",
+            "reference_encoder.name=builtin",
+            "batch_selector.config.super_batch_size=50",
+        ),
         "model.name is nllb-200_dense_distill_600m, and its file "
         "https://tinyurl.com/nllb200densedst600mcheckpoint " + CANNOT_DOWNLOAD,
     ),
