@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+from math import gcd
 from pathlib import Path
 
 from benchmarks.arms import Arm, checkpoint, plot, run_arms, table
@@ -95,9 +96,14 @@ def main() -> None:
 
 def regime(steps: int, num_validations: int) -> tuple[str, ...]:
     """How long a run is; it validates at even distances, and saves at its end."""
+    # At the end, too, and saved there.
+    every = max(n for n in range(1, max(1, steps // num_validations) + 1) if steps % n == 0)
+
     return (
         f"regime.num_steps={steps}",
-        f"regime.validate_every_n_steps={max(1, steps // num_validations)}",
+        f"regime.validate_every_n_steps={every}",
+        # fairseq2 validates only where it publishes.
+        f"regime.publish_metrics_every_n_steps={gcd(every, 10)}",
         f"regime.checkpoint_every_n_steps={steps}",
     )
 
