@@ -27,9 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / ".demo", help="where results go")
     parser.add_argument("--seeds", type=int, default=1, help="how often to fine-tune")
-    parser.add_argument("--pretrain-steps", type=int, default=120, help="steps of pre-training")
+    parser.add_argument("--pretrain-steps", type=int, default=100, help="steps of pre-training")
     parser.add_argument(
-        "--steps", type=int, default=60, help="steps of fine-tuning, 100 pairs each"
+        "--steps", type=int, default=50, help="steps of fine-tuning, 100 pairs each"
     )
     args = parser.parse_args()
 

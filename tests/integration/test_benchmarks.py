@@ -11,7 +11,7 @@ from tests.integration.runs import load
 
 @pytest.mark.parametrize(
     ("steps", "num_validations"),
-    [(60, 4), (120, 1), (100, 10), (200, 5), (NUM_PRETRAIN_STEPS, 1), (7, 3), (1, 4)],
+    [(50, 4), (100, 1), (100, 10), (200, 5), (NUM_PRETRAIN_STEPS, 1), (7, 3), (1, 4)],
 )
 def test_any_number_of_steps_is_a_valid_regime(steps: int, num_validations: int) -> None:
     config = load("demo-jest", regime(steps, num_validations))
