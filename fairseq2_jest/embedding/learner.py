@@ -89,18 +89,12 @@ class LearnerEncoder:
         """The tokens that embedding both sides takes through the encoder, padding left out."""
         sides = ((pairs.source, pairs.source_langs), (pairs.target, pairs.target_langs))
 
-        return sum(
-            len(body) + self._formats.get(lang, "source").num_special
-            for bodies, langs in sides
-            for body, lang in zip(bodies, langs, strict=True)
-        )
+        return sum(sum(self._formats.lengths(*side, "source")) for side in sides)
 
     def _encode(self, bodies: Sequence[Tensor], langs: Sequence[str]) -> Tensor:
-        formats = [self._formats.get(lang, "source") for lang in langs]
+        sequences = self._formats.sequences(bodies, langs, "source")
 
-        sequences = [form(body) for form, body in zip(formats, bodies, strict=True)]
-
-        begins = torch.tensor([len(form.prefix) for form in formats])
+        begins = torch.tensor([len(self._formats.get(lang, "source").prefix) for lang in langs])
         ends = begins + torch.tensor([len(body) for body in bodies])
 
         def pool(batch: list[int]) -> Tensor:

@@ -100,16 +100,10 @@ class LearnerLoss:
         return losses / self._unit
 
     def _sequences(self, pairs: TokenizedPairs) -> tuple[list[Tensor], list[Tensor]]:
-        sources = [
-            self._formats.get(lang, "source")(body)
-            for body, lang in zip(pairs.source, pairs.source_langs, strict=True)
-        ]
-        targets = [
-            self._formats.get(lang, "target")(body)
-            for body, lang in zip(pairs.target, pairs.target_langs, strict=True)
-        ]
-
-        return sources, targets
+        return (
+            self._formats.sequences(pairs.source, pairs.source_langs, "source"),
+            self._formats.sequences(pairs.target, pairs.target_langs, "target"),
+        )
 
     def _decoder_output(
         self, source: Tensor, source_lens: list[int], target: Tensor, target_lens: list[int]

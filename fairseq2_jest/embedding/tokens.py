@@ -52,6 +52,17 @@ class SequenceFormats:
 
         return self._formats[key]
 
+    def sequences(self, bodies: Sequence[Tensor], langs: Sequence[str], mode: str) -> list[Tensor]:
+        """Puts the special tokens of each text's language around its tokens."""
+        return [self.get(lang, mode)(body) for body, lang in zip(bodies, langs, strict=True)]
+
+    def lengths(self, bodies: Sequence[Tensor], langs: Sequence[str], mode: str) -> list[int]:
+        """How long these sequences are, without making them."""
+        return [
+            len(body) + self.get(lang, mode).num_special
+            for body, lang in zip(bodies, langs, strict=True)
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizedPairs:

@@ -94,17 +94,7 @@ def create_selecting_reader(
     reference = None
 
     if selector.needs_reference or dataset.min_reference_score is not None:
-        encoder = components.create_component(
-            ReferenceEncoder, reference_encoder.name, reference_encoder.config
-        )
-
-        reference = CachedReference.open(
-            encoder,
-            corpus,
-            corpus_digest=corpus.digest,
-            num_rows=len(corpus),
-            config=reference_store or ReferenceStoreConfig(),
-        )
+        reference = open_reference(context, corpus, reference_encoder, reference_store)
 
     sampler = CorpusSampler(
         corpus.sizes,
@@ -131,6 +121,27 @@ def create_selecting_reader(
         audit=None
         if log_file is None or audit is None
         else SelectionAudit(audit, log_file.with_name("selection_audit.jsonl"), corpus),
+    )
+
+
+def open_reference(
+    context: RecipeContext,
+    corpus: Corpus,
+    section: ReferenceEncoderSection,
+    store: ReferenceStoreConfig | None = None,
+) -> CachedReference:
+    """The reference's view of a corpus; whoever names the same is served from the same store.
+
+    :param store: How embeddings are kept; by default as it says itself.
+
+    :raises EmbeddingError: The reference does not load, or its store cannot be opened.
+    """
+    encoder = context.resolver.resolve(ComponentManager).create_component(
+        ReferenceEncoder, section.name, section.config
+    )
+
+    return CachedReference.open(
+        encoder, corpus, corpus_digest=corpus.digest, num_rows=len(corpus), config=store
     )
 
 

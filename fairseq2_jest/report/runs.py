@@ -12,20 +12,9 @@ from fairseq2_jest.report.errors import ReportError
 from fairseq2_jest.report.measures import MEASURES
 from fairseq2_jest.report.records import number, read_records
 from fairseq2_jest.report.spent import NOTHING, Spent, spent_between
+from fairseq2_jest.training.metric_names import MEANS
 
-SERIES: Final = (
-    "selection_temperature",
-    "selection_support",
-    "learner_score_selected",
-    "learner_score_passed_over",
-    "learner_loss_selected",
-    "learner_loss_passed_over",
-    "reference_score_selected",
-    "reference_score_passed_over",
-    "redundancy",
-    "noise_share_selected",
-    "noise_share_seen",
-)
+SERIES: Final = (*MEANS, "noise_share_selected", "noise_share_seen")
 """What the training records say of the selection, averaged since the record before."""
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.datasets import Seq2SeqBatch
-from torch import Tensor
 
 from fairseq2_jest.embedding.tokens import (
     SequenceFormats,
@@ -76,25 +73,15 @@ class MicroBatcher:
 
     def lengths(self, pairs: TokenizedPairs) -> list[int]:
         """The length of each pair's longer side in tokens, special tokens included."""
-        sources = self._lengths(pairs.source, pairs.source_langs, "source")
-        targets = self._lengths(pairs.target, pairs.target_langs, "target")
+        sources = self._formats.lengths(pairs.source, pairs.source_langs, "source")
+        targets = self._formats.lengths(pairs.target, pairs.target_langs, "target")
 
         return [max(sides) for sides in zip(sources, targets, strict=True)]
 
-    def _lengths(self, bodies: Sequence[Tensor], langs: Sequence[str], mode: str) -> Iterator[int]:
-        for body, lang in zip(bodies, langs, strict=True):
-            yield len(body) + self._formats.get(lang, mode).num_special
-
     def collate(self, pairs: TokenizedPairs, *, example: object = None) -> Seq2SeqBatch:
         """One padded batch of the given pairs, in their order; ``example`` is carried along."""
-        sources = [
-            self._formats.get(lang, "source")(tokens)
-            for lang, tokens in zip(pairs.source_langs, pairs.source, strict=True)
-        ]
-        targets = [
-            self._formats.get(lang, "target")(tokens)
-            for lang, tokens in zip(pairs.target_langs, pairs.target, strict=True)
-        ]
+        sources = self._formats.sequences(pairs.source, pairs.source_langs, "source")
+        targets = self._formats.sequences(pairs.target, pairs.target_langs, "target")
 
         source_seqs, source_lens = pad(sources, self._pad_idx)
         target_seqs, target_lens = pad(targets, self._pad_idx)

@@ -25,7 +25,7 @@ from typing_extensions import override
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.flops import FlopsModel
-from fairseq2_jest.training.metrics import TOTALS
+from fairseq2_jest.training.metric_names import TOTALS
 
 
 @dataclass(frozen=True, kw_only=True)

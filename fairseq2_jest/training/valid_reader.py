@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.embedding.tokens import batches_by_length
+from fairseq2_jest.embedding.tokens import TokenizedPairs, batches_by_length
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.tokenizing import PairTokenizer
 
@@ -38,7 +38,6 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
             all.
         """
         self._corpus = corpus
-        self._tokenizer = tokenizer
         self._batcher = batcher
         self._gang = gang
 
@@ -48,22 +47,26 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
         limit = len(rows) if num_translated is None else num_translated
 
         self._batches = [
-            *((batch, True) for batch in self._group(rows[:limit], max_num_tokens)),
-            *((batch, False) for batch in self._group(rows[limit:], max_num_tokens)),
+            *((*batch, True) for batch in self._group(tokenizer, rows[:limit], max_num_tokens)),
+            *((*batch, False) for batch in self._group(tokenizer, rows[limit:], max_num_tokens)),
         ]
         self._next = 0
 
         self.num_too_long = len(rows) - self.num_kept
         """How many are not, since a side exceeds the sequence length."""
 
-    def _group(self, rows: NDArray[np.int64], max_num_tokens: int) -> list[NDArray[np.int64]]:
-        kept, pairs = self._tokenizer(rows)
+    def _group(
+        self, tokenizer: PairTokenizer, rows: NDArray[np.int64], max_num_tokens: int
+    ) -> list[tuple[NDArray[np.int64], TokenizedPairs]]:
+        kept, pairs = tokenizer(rows)
 
         self.num_kept += len(kept)
 
         lengths = self._batcher.lengths(pairs)
 
-        return [kept[group] for group in batches_by_length(lengths, max_num_tokens)]
+        return [
+            (kept[group], pairs.take(group)) for group in batches_by_length(lengths, max_num_tokens)
+        ]
 
     def __iter__(self) -> Self:
         return self
@@ -80,9 +83,9 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
 
         return [self._batch(*self._batches[mine])] if mine < len(self._batches) else []
 
-    def _batch(self, rows: NDArray[np.int64], translated: bool) -> Seq2SeqBatch:
-        _, pairs = self._tokenizer(rows)
-
+    def _batch(
+        self, rows: NDArray[np.int64], pairs: TokenizedPairs, translated: bool
+    ) -> Seq2SeqBatch:
         references = self._corpus.texts(rows)[1] if translated else None
 
         return self._batcher.collate(pairs, example=references)

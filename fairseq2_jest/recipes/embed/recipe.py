@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from fairseq2.recipe.base import Recipe, RecipeContext
-from fairseq2.recipe.component import ComponentManager
 from fairseq2.task import Task
 from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
-from fairseq2_jest.embedding.cached import CachedReference
-from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.recipes.embed.config import EmbedConfig
 from fairseq2_jest.recipes.embed.task import EmbedTask
+from fairseq2_jest.recipes.reading import open_reference
 
 
 class EmbedRecipe(Recipe):
@@ -24,18 +22,8 @@ class EmbedRecipe(Recipe):
         # The corpus comes first: what is wrong with it is said before a model is loaded.
         corpus = context.get_dataset_as(ParallelText).open(config.dataset.train_split)
 
-        section = config.reference_encoder
-
-        encoder = context.resolver.resolve(ComponentManager).create_component(
-            ReferenceEncoder, section.name, section.config
-        )
-
-        reference = CachedReference.open(
-            encoder,
-            corpus,
-            corpus_digest=corpus.digest,
-            num_rows=len(corpus),
-            config=config.reference_store,
+        reference = open_reference(
+            context, corpus, config.reference_encoder, config.reference_store
         )
 
         return EmbedTask(

@@ -19,7 +19,8 @@ from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.selection.selector import Selection, SuperBatch
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.flops import FlopsModel
-from fairseq2_jest.training.metrics import MEANS, TOTALS, register_metrics
+from fairseq2_jest.training.metric_names import MEANS, TOTALS
+from fairseq2_jest.training.metrics import register_metrics
 from fairseq2_jest.training.unit import CriterionConfig, TranslationTrainUnit
 
 EVERY_NAME = names_of_means(
