@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,15 +18,7 @@ from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from tests.unit.tiny import DEU, ENG, model, random_pairs, tokenizer
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-
-    yield
-
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def learner_of(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -18,15 +17,7 @@ from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.learner_loss import LearnerLoss
 from tests.unit.tiny import model, random_pairs, tokenizer
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-
-    yield
-
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def loss_of(learner: TransformerModel, max_num_tokens: int = 90) -> LearnerLoss:

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import io
 import json
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Literal
@@ -15,16 +14,13 @@ import torch
 from fairseq2.datasets import Seq2SeqBatch
 from fairseq2.device import CPU
 from fairseq2.gang import FakeGang, Gangs
-from numpy.typing import NDArray
 from torch import Tensor
-from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.learner_loss import LearnerLoss
-from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.errors import ResumeError, SelectionError
 from fairseq2_jest.selection.iid import IidConfig, IidSelector
@@ -34,6 +30,7 @@ from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.selection.selector import BatchSelector
 from fairseq2_jest.selection.tokenizing import PairTokenizer, SuperBatchReader
+from tests.hashing import HashingEncoder
 from tests.unit.tiny import gangs_of, model, on_ranks, open_corpus, sentences, tokenizer
 
 NUM_ROWS = 60
@@ -42,38 +39,7 @@ NUM_STEPS = 4
 ALONE = gangs_of(FakeGang(CPU))
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-
-    yield
-
-    torch.set_num_threads(threads)
-
-
-class Hashing(ReferenceEncoder):
-    """A direction of its own for each text, whatever stands beside it."""
-
-    @override
-    def encode(self, texts: Sequence[str], lang: str | None = None) -> NDArray[np.float32]:
-        vectors = np.stack(
-            [np.random.default_rng(zlib.crc32(text.encode())).standard_normal(8) for text in texts]
-        )
-
-        unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-        return unit.astype(np.float32)
-
-    @property
-    @override
-    def dim(self) -> int:
-        return 8
-
-    @property
-    @override
-    def identity(self) -> Mapping[str, str]:
-        return {"kind": "hashing"}
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +86,7 @@ def reader_of(
         selector=selector,
         learner=LearnerEncoder(model(), tokenizer(), device=CPU, max_num_tokens=200),
         reference=CachedReference.open(
-            Hashing(),
+            HashingEncoder(),
             corpus,
             corpus_digest=corpus.digest,
             num_rows=len(corpus),
@@ -203,7 +169,7 @@ def test_what_is_chosen_is_what_the_selector_chooses_from_the_whole_views(
     sources, targets = corpus.texts(rows)
 
     scores = (
-        0.8 * (Hashing().encode(sources) * Hashing().encode(targets)).sum(axis=1)
+        0.8 * (HashingEncoder().encode(sources) * HashingEncoder().encode(targets)).sum(axis=1)
         - 0.2 * (learner.encode_source(pairs) * learner.encode_target(pairs)).sum(dim=1).numpy()
     )
 
