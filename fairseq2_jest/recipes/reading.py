@@ -7,19 +7,22 @@ from pathlib import Path
 import numpy as np
 import torch
 from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.device import Device
 from fairseq2.logging import log
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
 from numpy.typing import NDArray
+from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
-from fairseq2_jest.embedding.learner_loss import LearnerLoss
 from fairseq2_jest.embedding.reference import ReferenceEncoder
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_weights
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
+from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.recipes.languages import tokenizer_languages
 from fairseq2_jest.recipes.sections import (
     BatchSelectorSection,
@@ -44,6 +47,7 @@ def create_selecting_reader(
     batch_selector: BatchSelectorSection,
     reference_encoder: ReferenceEncoderSection,
     reference_store: ReferenceStoreConfig | None = None,
+    reference_model: str | None = None,
     seed: int,
     autocast_dtype: torch.dtype | None = None,
     log_file: Path | None = None,
@@ -52,6 +56,8 @@ def create_selecting_reader(
     """Builds the reader that trains on what a selector chooses, for any recipe.
 
     :param reference_store: How the reference's embeddings are kept; by default as it says itself.
+    :param reference_model: The section of the config that names the reference model, for selectors
+        that ask for its loss; registered with fairseq2's ``register_reference_model``.
     :param seed: Decides the order of the corpus and the draws.
     :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
     :param log_file: Where to log the chosen rows; ``None`` for nowhere.
@@ -59,6 +65,7 @@ def create_selecting_reader(
 
     :raises CorpusError: The tokenizer lacks a language of the corpus.
     :raises EmbeddingError: The reference does not load.
+    :raises SelectionError: The selector asks for a reference model, and none is named.
     """
     check_languages(corpus, tokenizer)
 
@@ -68,7 +75,7 @@ def create_selecting_reader(
         BatchSelector, batch_selector.name, batch_selector.config
     )
 
-    learner = learner_loss = None
+    learner = learner_loss = reference_loss = None
 
     if selector.needs_learner:
         learner = LearnerEncoder(
@@ -82,13 +89,22 @@ def create_selecting_reader(
         )
 
     if selector.needs_learner_loss:
-        learner_loss = LearnerLoss(
+        learner_loss = TranslationLoss(
             context.get_model(),
             tokenizer,
             device=context.device,
             max_num_tokens=dataset.max_num_tokens,
             autocast_dtype=autocast_dtype,
             gang=context.gangs.dp,
+        )
+
+    if selector.needs_reference_loss:
+        reference_loss = open_reference_loss(
+            context.get_model(check_reference_model(reference_model)),
+            corpus,
+            tokenizer,
+            device=context.device,
+            max_num_tokens=dataset.max_num_tokens,
         )
 
     reference = None
@@ -114,6 +130,7 @@ def create_selecting_reader(
         learner=learner,
         learner_loss=learner_loss,
         reference=reference,
+        reference_loss=reference_loss,
         batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,
         seed=seed + 1,
@@ -143,6 +160,38 @@ def open_reference(
     return CachedReference.open(
         encoder, corpus, corpus_digest=corpus.digest, num_rows=len(corpus), config=store
     )
+
+
+def open_reference_loss(
+    model: Module, corpus: Corpus, tokenizer: Tokenizer, *, device: Device, max_num_tokens: int
+) -> ReferenceLoss:
+    """What a frozen translation model loses on a corpus; the same model is served from the same
+    store.
+
+    :raises EmbeddingError: It is no encoder-decoder model, or its store cannot be opened.
+    """
+    scorer = TranslationLoss(model, tokenizer, device=device, max_num_tokens=max_num_tokens)
+
+    return ReferenceLoss.open(
+        scorer,
+        model_digest=digest_of_weights(model),
+        corpus_digest=corpus.digest,
+        num_rows=len(corpus),
+    )
+
+
+def check_reference_model(section: str | None) -> str:
+    """
+    :raises SelectionError: No reference model is named.
+    """
+    if section is None:
+        raise SelectionError(
+            "batch_selector.config.learner_view is reducible_loss, which needs a reference model: "
+            "name one that was trained on pairs you trust in reference_model, such as a checkpoint "
+            "of `fairseq2 mt finetune --preset iid`, or set learner_weight to 0."
+        )
+
+    return section
 
 
 def _rows_of_score(

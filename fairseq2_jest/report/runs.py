@@ -244,6 +244,7 @@ def _train_point(record: dict[str, Any]) -> TrainPoint:
             samples=total("num_selected"),
             training_flops=total("training_flops"),
             selection_flops=total("selection_flops"),
+            filling_flops=total("filling_flops"),
             seconds=seconds,
             step_seconds=max(step_seconds, selection_seconds),
             selection_seconds=selection_seconds,

@@ -33,6 +33,10 @@ class Spent:
     selection_flops: float
     """Floating-point operations of selecting."""
 
+    filling_flops: float
+    """Floating-point operations of the reference model, for losses that its store lacked; whoever
+    comes next finds them there."""
+
     seconds: float
     """Wall-clock time, with start-up and earlier validations."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from fairseq2.utils.validation import Validatable, ValidationResult
 from torch import Tensor
@@ -12,6 +12,8 @@ from fairseq2_jest.selection.errors import SelectionError
 from fairseq2_jest.selection.learnability import EmbeddedPairs, Learnability
 from fairseq2_jest.selection.sampling import top_rows
 from fairseq2_jest.selection.selector import BatchSelector, SuperBatch
+
+LearnerView: TypeAlias = Literal["similarity", "loss", "reducible_loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +32,13 @@ class LearnabilityConfig(Validatable):
     reference_weight: float = 0.8
     """The weight of the reference's similarity, which counts for a pair."""
 
-    learner_view: Literal["similarity", "loss"] = "similarity"
+    learner_view: LearnerView = "similarity"
     """
     How the learner sees a pair. ``similarity``: the cosine of its encoder's embeddings, which
     counts against a pair that it already aligns (arXiv 2511.04406). ``loss``: its token loss, which
     counts for a pair that it translates badly (JEST); a pass of encoder and decoder.
+    ``reducible_loss``: the loss less what ``reference_model``, trained on trusted pairs, loses on
+    it (RHO-LOSS, arXiv 2206.07137), which counts for a pair that can be learned and is not yet.
     """
 
     shortlist: float = 1.0
@@ -100,7 +104,13 @@ class LearnabilitySelector(BatchSelector):
     def needs_learner_loss(self) -> bool:
         config = self._learnability_config
 
-        return config.learner_weight != 0.0 and config.learner_view == "loss"
+        return config.learner_weight != 0.0 and config.learner_view != "similarity"
+
+    @property
+    def needs_reference_loss(self) -> bool:
+        config = self._learnability_config
+
+        return config.learner_weight != 0.0 and config.learner_view == "reducible_loss"
 
     @property
     def needs_reference(self) -> bool:
@@ -138,15 +148,21 @@ class LearnabilitySelector(BatchSelector):
         if reference is not None and shortlist is not None:
             reference = reference.take(shortlist)
 
-        if self.needs_learner_loss and super_batch.learner_loss is None:
-            raise SelectionError(
-                f"learner_weight is {config.learner_weight}, but there are no losses."
-            )
-
         return Learnability.of(
             super_batch.learner,
             reference,
             learner_weight=config.learner_weight,
             reference_weight=config.reference_weight,
-            learner_loss=super_batch.learner_loss if self.needs_learner_loss else None,
+            learner_loss=self._learner_loss(super_batch) if self.needs_learner_loss else None,
         )
+
+    def _learner_loss(self, super_batch: SuperBatch) -> Tensor:
+        loss, irreducible = super_batch.learner_loss, super_batch.reference_loss
+
+        if loss is None or (self.needs_reference_loss and irreducible is None):
+            raise SelectionError(
+                f"learner_weight is {self._learnability_config.learner_weight}, but there are no "
+                f"losses."
+            )
+
+        return loss - irreducible if irreducible is not None else loss

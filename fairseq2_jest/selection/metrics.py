@@ -21,7 +21,7 @@ GOOD_LABELS: Final = KNOWN_LABELS | {"clean"}
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionStats:
-    """Figures of one step, the same on every rank."""
+    """Figures of one step, the same on every rank but for ``filled_tokens``."""
 
     num_seen: int
     """The number of candidates read, those too long included."""
@@ -54,12 +54,22 @@ class SelectionStats:
     decoded_tokens: int
     """The tokens that went through the decoder for it."""
 
+    filled_tokens: tuple[int, int] = (0, 0)
+    """The tokens that this rank took through encoder and decoder of the reference model, for losses
+    that the store lacked."""
+
     means: dict[str, float]
     """Averages by metric name; only those that apply."""
 
 
 def names_of_means(
-    *, learner: bool, reference: bool, draws: bool, filters: bool, learner_loss: bool = False
+    *,
+    learner: bool,
+    reference: bool,
+    draws: bool,
+    filters: bool,
+    learner_loss: bool = False,
+    reference_loss: bool = False,
 ) -> list[str]:
     """The names of the averages that :func:`describe_selection` reports.
 
@@ -68,7 +78,12 @@ def names_of_means(
     """
     names = ["selection_temperature", "selection_support"] if draws else []
 
-    views = {"learner_score": learner, "reference_score": reference, "learner_loss": learner_loss}
+    views = {
+        "learner_score": learner,
+        "reference_score": reference,
+        "learner_loss": learner_loss,
+        "reference_loss": reference_loss,
+    }
 
     for name, present in views.items():
         if present:
@@ -125,6 +140,9 @@ def scores_of(super_batch: SuperBatch) -> dict[str, tuple[Tensor, Tensor]]:
 
     if super_batch.learner_loss is not None:
         scores["learner_loss"] = (super_batch.learner_loss.cpu(), listed)
+
+    if super_batch.reference_loss is not None:
+        scores["reference_loss"] = (super_batch.reference_loss.cpu(), listed)
 
     return scores
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from fairseq2.datasets import DataReader, Seq2SeqBatch
 from fairseq2.gang import Gang, Gangs
+from fairseq2.models.transformer import TransformerModel
 from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
@@ -18,8 +19,9 @@ from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.errors import CorpusError
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
-from fairseq2_jest.embedding.learner_loss import LearnerLoss
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss
 from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.selection.audit import SelectionAudit
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.errors import ResumeError, SelectionError
@@ -51,8 +53,9 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         super_batches: SuperBatchReader,
         selector: BatchSelector,
         learner: LearnerEncoder | None,
-        learner_loss: LearnerLoss | None = None,
+        learner_loss: TranslationLoss | None = None,
         reference: CachedReference | None,
+        reference_loss: ReferenceLoss | None = None,
         batcher: MicroBatcher,
         gangs: Gangs,
         seed: int,
@@ -63,6 +66,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         :param learner: Needed only by a selector that asks for it.
         :param learner_loss: Likewise.
         :param reference: Likewise.
+        :param reference_loss: Likewise.
         :param log: Where rank 0 writes what was chosen.
         :param audit: Where it writes why, every so many steps.
         """
@@ -72,6 +76,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         self._learner = learner if selector.needs_learner else None
         self._learner_loss = learner_loss if selector.needs_learner_loss else None
         self._reference = reference if selector.needs_reference else None
+        self._reference_loss = reference_loss if selector.needs_reference_loss else None
         self._batcher = batcher
         self._gangs = gangs
         self._log = log if gangs.root.rank == 0 else None
@@ -79,6 +84,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         self._generator = torch.Generator().manual_seed(seed)
         self._step = 0
         self._restored = False
+        self._filled_tokens = (0, 0)
         self._last: tuple[NDArray[np.int64], SuperBatch, Selection] | None = None
 
         self.last_stats: SelectionStats | None = None
@@ -150,6 +156,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
             num_known_selected=num_known(chosen_labels),
             encoded_tokens=encoded,
             decoded_tokens=decoded,
+            filled_tokens=self._filled_tokens,
             means={name: means[name] for name in self.mean_names if name in means},
         )
 
@@ -165,6 +172,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         return names_of_means(
             learner=self._learner is not None,
             learner_loss=self._learner_loss is not None,
+            reference_loss=self._reference_loss is not None,
             reference=self._reference is not None,
             draws=self._selector.draws,
             filters=self._selector.sub_batch_size < self._selector.super_batch_size,
@@ -182,12 +190,17 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         return num_listed * (encoded + decoded), num_listed * decoded
 
     @property
+    def reference_model(self) -> TransformerModel | None:
+        """The model whose loss the selector asks for."""
+        return None if self._reference_loss is None else self._reference_loss.model
+
+    @property
     def is_labelled(self) -> bool:
         """Whether the corpus says which pairs are noise."""
         return self._corpus.is_labelled
 
     def _embed(self, rows: NDArray[np.int64], pairs: TokenizedPairs) -> SuperBatch:
-        reference = shortlist = learner = learner_loss = None
+        reference = shortlist = learner = learner_loss = reference_loss = None
 
         gang = self._gangs.dp
 
@@ -205,7 +218,9 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         listed = pairs if shortlist is None else pairs.take(shortlist.tolist())
 
-        mine = listed.take(_slice(len(listed), gang).tolist())
+        my_places = _slice(len(listed), gang)
+
+        mine = listed.take(my_places.tolist())
 
         if self._learner is not None:
             learner = EmbeddedPairs(
@@ -218,13 +233,35 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
             learner_loss = _gather(losses, len(listed), gang).squeeze(1)
 
+        if self._reference_loss is not None:
+            listed_rows = rows if shortlist is None else rows[shortlist.cpu().numpy()]
+
+            reference_loss = self._irreducible(listed_rows[my_places], mine, len(listed))
+
         return SuperBatch(
             num_rows=len(rows),
             reference=reference,
             shortlist=shortlist,
             learner=learner,
             learner_loss=learner_loss,
+            reference_loss=reference_loss,
         )
+
+    def _irreducible(
+        self, rows: NDArray[np.int64], pairs: TokenizedPairs, num_listed: int
+    ) -> Tensor:
+        """What the reference model loses on all that are listed, given this rank's share."""
+        assert self._reference_loss is not None
+
+        gang = self._gangs.dp
+
+        losses, made = self._reference_loss.score(rows, pairs)
+
+        self._filled_tokens = self._reference_loss.num_tokens(pairs.take(made.tolist()))
+
+        return _gather(
+            torch.from_numpy(losses).to(self._gangs.device).unsqueeze(1), num_listed, gang
+        ).squeeze(1)
 
     def _passed_tokens(self, pairs: TokenizedPairs, shortlist: Tensor | None) -> tuple[float, int]:
         """How many tokens went through encoder and decoder for the learner's view."""

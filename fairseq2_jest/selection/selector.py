@@ -29,6 +29,9 @@ class SuperBatch:
     learner_loss: Tensor | None = None
     """The learner's loss of the M in units of ``ln V``, likewise. *Shape:* ``(M)``."""
 
+    reference_loss: Tensor | None = None
+    """The reference model's loss of the M in the same units, likewise. *Shape:* ``(M)``."""
+
     def places(self, listed: Tensor) -> Tensor:
         """The places in the super-batch of candidates given by their places in the shortlist."""
         return listed if self.shortlist is None else self.shortlist[listed]
@@ -82,6 +85,11 @@ class BatchSelector(ABC):
     @property
     def needs_reference(self) -> bool:
         """Whether super-batches must carry the reference's embeddings."""
+        return False
+
+    @property
+    def needs_reference_loss(self) -> bool:
+        """Whether super-batches must carry the reference model's loss."""
         return False
 
     @property

@@ -11,6 +11,8 @@ MEANS: Final = (
     "learner_score_passed_over",
     "learner_loss_selected",
     "learner_loss_passed_over",
+    "reference_loss_selected",
+    "reference_loss_passed_over",
     "reference_score_selected",
     "reference_score_passed_over",
     "redundancy",
@@ -27,6 +29,7 @@ TOTALS: Final = (
     "num_known_selected",
     "training_flops",
     "selection_flops",
+    "filling_flops",
     "selection_time",
     "step_time",
 )

@@ -55,16 +55,20 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
         flops: FlopsModel,
         clock: StepClock,
         *,
+        reference_flops: FlopsModel | None = None,
         is_first_rank: bool = True,
     ) -> None:
         """
         :param model: The data parallel model.
+        :param flops: Of that model.
+        :param reference_flops: Of the reference model, where the selection asks for one.
         :param is_first_rank: Whether this rank counts what all ranks share.
         """
         self._model = model
         self._criterion = criterion
         self._reader = reader
         self._flops = flops
+        self._reference_flops = reference_flops
         self._clock = clock
         self._is_first_rank = is_first_rank
         self._metric_bag: MetricBag | None = None
@@ -95,6 +99,9 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
 
         for name, value in stats.means.items():
             metric_bag.get(name, Mean).update(value)
+
+        if self._reference_flops is not None:
+            self._count("filling_flops", self._reference_flops.forward(*stats.filled_tokens))
 
         if self._is_first_rank:
             self._count("num_seen", stats.num_seen)

@@ -45,6 +45,12 @@ CASES = {
         "batch_selector.config.super_batch_size is 40000, but there are 27000 pair(s) to train on: "
         "lower it, or train on them all with batch_selector.name=iid.",
     ),
+    "a reducible loss without a reference model": (
+        (*DEMO, "batch_selector.config.learner_view=reducible_loss"),
+        "batch_selector.config.learner_view is reducible_loss, which needs a reference model: name "
+        "one that was trained on pairs you trust in reference_model, such as a checkpoint of "
+        "`fairseq2 mt finetune --preset iid`, or set learner_weight to 0.",
+    ),
     "a typo in a config key": (
         (*DEMO, "regime.num_stepz=3"),
         "fairseq2: --config: regime.num_stepz is not a known config key; did you mean num_steps?",

@@ -86,6 +86,57 @@ def test_a_resumed_run_ends_where_an_undisturbed_one_does(
         assert torch.equal(weight, actual[name]), name
 
 
+def test_the_reducible_loss_is_computed_once_and_resumes(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reducible = (
+        *REGIME,
+        "batch_selector.config.learner_view=reducible_loss",
+        "batch_selector.config.shortlist=0.5",
+        "reference_model.family=nllb",
+        "reference_model.arch=tiny_builtin",
+        f"reference_model.path={undisturbed / 'checkpoints' / f'step_{STEPS}' / 'model'}",
+    )
+
+    monkeypatch.setenv("FAIRSEQ2_JEST_CACHE_DIR", str(tmp_path / "cache"))
+
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+
+    finetune(whole, *reducible)
+
+    def filling_flops(out: Path) -> float:
+        lines = (out / "metrics" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+
+        last = json.loads(lines[-1])
+
+        # The learner begins at random, the reference model has been trained.
+        assert last["reference_loss_selected"] < last["learner_loss_selected"]
+
+        return float(last["total_filling_flops"])
+
+    assert filling_flops(whole) > 0.0
+
+    # In a cache of its own, where nothing has been scored.
+    monkeypatch.setenv("FAIRSEQ2_JEST_CACHE_DIR", str(tmp_path / "other_cache"))
+
+    finetune(halved, *reducible, "regime.num_steps=2")
+    finetune(halved, *reducible)
+
+    assert chosen(halved) == chosen(whole)
+    assert filling_flops(halved) == filling_flops(whole)
+
+    expected, actual = weights(whole, STEPS), weights(halved, STEPS)
+
+    for name, weight in expected.items():
+        assert torch.equal(weight, actual[name]), name
+
+    # Whoever comes next is served from the store.
+    finetune(tmp_path / "again", *reducible)
+
+    assert chosen(tmp_path / "again") == chosen(whole)
+    assert filling_flops(tmp_path / "again") == 0.0
+
+
 def test_another_corpus_is_not_resumed(undisturbed: Path, tmp_path: Path) -> None:
     finetune(tmp_path, *REGIME, "regime.num_steps=2")
 

@@ -10,7 +10,7 @@ from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
-from fairseq2_jest.recipes.reading import check_languages, check_size
+from fairseq2_jest.recipes.reading import check_languages, check_reference_model, check_size
 from fairseq2_jest.selection.selector import BatchSelector
 
 
@@ -56,6 +56,9 @@ def check(config: FinetuneConfig) -> list[str]:
         f"{config.batch_selector.name}: trains on {selector.sub_batch_size:,} of each "
         f"{selector.super_batch_size:,} pairs"
     )
+
+    if selector.needs_reference_loss:
+        check_reference_model(None if config.reference_model is None else "reference_model")
 
     reference = config.reference_encoder.config
 

@@ -12,6 +12,7 @@ from fairseq2.recipe.config import (
     ModelSection,
     OptimizerSection,
     PolynomialDecayLRConfig,
+    ReferenceModelSection,
     RegimeSection,
     Seq2SeqGeneratorSection,
     TokenizerSection,
@@ -55,6 +56,10 @@ class FinetuneConfig(Validatable):
 
     reference_store: ReferenceStoreConfig = field(default_factory=ReferenceStoreConfig)
     """How the reference's embeddings are kept."""
+
+    reference_model: ReferenceModelSection | None = None
+    """A translation model that was trained on trusted pairs, of the same tokenizer; for the view
+    ``reducible_loss``. Its losses are kept beside the embeddings."""
 
     selection_audit: AuditConfig = field(default_factory=AuditConfig)
     """What is written down of the choices for people to look at."""

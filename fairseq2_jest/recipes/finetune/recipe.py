@@ -7,6 +7,8 @@ from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.logging import log
 from fairseq2.models.transformer import TransformerModel
 from fairseq2.recipe.base import Recipe, RecipeContext
+from fairseq2.recipe.composition import register_reference_model
+from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task
 from typing_extensions import override
 
@@ -28,6 +30,10 @@ from fairseq2_jest.training.validation import TranslationEvalUnit
 
 class FinetuneRecipe(Recipe):
     """Fine-tunes an encoder-decoder model on the pairs that a batch selector chooses."""
+
+    @override
+    def register(self, container: DependencyContainer) -> None:
+        register_reference_model(container, "reference_model")
 
     @override
     def create_task(self, context: RecipeContext) -> Task:
@@ -62,6 +68,7 @@ class FinetuneRecipe(Recipe):
             batch_selector=config.batch_selector,
             reference_encoder=config.reference_encoder,
             reference_store=config.reference_store,
+            reference_model=None if config.reference_model is None else "reference_model",
             seed=config.common.seed,
             autocast_dtype=_autocast_dtype(config),
             log_file=context.output_dir / "selection.jsonl",
@@ -92,6 +99,9 @@ class FinetuneRecipe(Recipe):
             reader,
             flops,
             clock,
+            reference_flops=None
+            if reader.reference_model is None
+            else FlopsModel.of(reader.reference_model),
             is_first_rank=context.gangs.dp.rank == 0,
         )
 

@@ -20,7 +20,7 @@ from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
-from fairseq2_jest.embedding.learner_loss import LearnerLoss
+from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.errors import ResumeError, SelectionError
 from fairseq2_jest.selection.iid import IidConfig, IidSelector
@@ -516,7 +516,7 @@ def test_the_passes_of_a_step_are_foretold(
     learner = model()
 
     reader._learner_loss = (
-        LearnerLoss(learner, tokenizer(), device=CPU, max_num_tokens=200)
+        TranslationLoss(learner, tokenizer(), device=CPU, max_num_tokens=200)
         if view == "loss"
         else None
     )

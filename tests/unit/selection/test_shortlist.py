@@ -13,6 +13,7 @@ from fairseq2_jest.selection.errors import SelectionError
 from fairseq2_jest.selection.independent import IndependentConfig, IndependentSelector
 from fairseq2_jest.selection.joint import JointConfig, JointSelector
 from fairseq2_jest.selection.learnability import EmbeddedPairs
+from fairseq2_jest.selection.learnable import LearnerView
 from fairseq2_jest.selection.selector import SuperBatch
 
 NUM = 40
@@ -116,11 +117,52 @@ def test_a_loss_counts_for_a_pair() -> None:
     assert selection.indices.tolist() == [1, 3]
 
 
-def test_a_loss_that_is_missing_is_said() -> None:
-    selector = JointSelector(JointConfig(super_batch_size=NUM, learner_view="loss"))
+def test_what_the_reference_model_loses_too_does_not_count() -> None:
+    selector = IndependentSelector(
+        IndependentConfig(
+            super_batch_size=4,
+            filter_ratio=0.5,
+            learner_view="reducible_loss",
+            learner_weight=1.0,
+            reference_weight=0.0,
+        )
+    )
+
+    assert selector.needs_learner_loss and selector.needs_reference_loss
+
+    selection = selector.select(
+        SuperBatch(
+            num_rows=4,
+            learner_loss=torch.tensor([0.2, 0.9, 0.3, 0.7]),
+            # The second is noise to the one that learned from trusted pairs.
+            reference_loss=torch.tensor([0.1, 0.9, 0.1, 0.3]),
+        ),
+        draw(),
+    )
+
+    assert selection.indices.tolist() == [3, 2]
+    assert selection.learnability is not None
+    assert selection.learnability.tolist() == pytest.approx([0.1, 0.0, 0.2, 0.4])
+
+
+@pytest.mark.parametrize("learner_weight", [0.0, 0.2])
+def test_a_reference_model_is_asked_for_only_where_it_counts(learner_weight: float) -> None:
+    views: tuple[LearnerView, ...] = ("similarity", "loss", "reducible_loss")
+
+    for view in views:
+        selector = JointSelector(JointConfig(learner_view=view, learner_weight=learner_weight))
+
+        assert selector.needs_reference_loss == (view == "reducible_loss" and learner_weight > 0)
+
+
+@pytest.mark.parametrize("view", ["loss", "reducible_loss"])
+def test_a_loss_that_is_missing_is_said(view: LearnerView) -> None:
+    selector = JointSelector(JointConfig(super_batch_size=NUM, learner_view=view))
+
+    loss = None if view == "loss" else torch.rand(NUM)
 
     with pytest.raises(SelectionError, match="no losses"):
-        selector.select(SuperBatch(num_rows=NUM, reference=view_of(0)), draw())
+        selector.select(SuperBatch(num_rows=NUM, reference=view_of(0), learner_loss=loss), draw())
 
 
 def errors_of(config: JointConfig) -> str:

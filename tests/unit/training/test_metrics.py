@@ -24,7 +24,7 @@ from fairseq2_jest.training.metrics import register_metrics
 from fairseq2_jest.training.unit import CriterionConfig, TranslationTrainUnit
 
 EVERY_NAME = names_of_means(
-    learner=True, reference=True, draws=True, filters=True, learner_loss=True
+    learner=True, reference=True, draws=True, filters=True, learner_loss=True, reference_loss=True
 )
 
 
@@ -44,7 +44,13 @@ def described() -> dict[str, float]:
     )
 
     return describe_selection(
-        SuperBatch(num_rows=6, learner=view, reference=view, learner_loss=torch.rand(6)),
+        SuperBatch(
+            num_rows=6,
+            learner=view,
+            reference=view,
+            learner_loss=torch.rand(6),
+            reference_loss=torch.rand(6),
+        ),
         Selection(indices=torch.tensor([3, 0]), temperature=0.5, support=3.0),
     )
 

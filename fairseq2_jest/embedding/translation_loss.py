@@ -1,4 +1,4 @@
-"""The learner's view of a pair as a whole: how badly it translates it so far."""
+"""How badly a translation model translates a pair: the learner's view of it, or a reference's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import Device
 from fairseq2.gang import Gang
+from fairseq2.models.transformer import TransformerModel
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
@@ -20,8 +21,8 @@ _NUM_LOGIT_ROWS = 1024
 """Tokens projected to the vocabulary at once: all of a batch may be gigabytes."""
 
 
-class LearnerLoss:
-    """The token loss of pairs under a model in training, with the source as it stands.
+class TranslationLoss:
+    """The token loss of pairs under a model, with the source as it stands.
 
     The loss is the mean negative log-likelihood of a pair's target tokens, its end included, in
     units of ``ln V``: 0 is a certain model, 1 one that knows nothing. (JEST, arXiv 2406.17711,
@@ -55,6 +56,11 @@ class LearnerLoss:
             autocast_dtype=autocast_dtype,
             gang=gang,
         )
+
+    @property
+    def model(self) -> TransformerModel:
+        """The bare model."""
+        return self._model
 
     def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
         """The tokens that scoring takes through encoder and decoder, padding left out."""

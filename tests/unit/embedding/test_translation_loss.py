@@ -12,16 +12,16 @@ from fairseq2.nn import BatchLayout
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from fairseq2_jest.embedding import learner_loss
+from fairseq2_jest.embedding import translation_loss
 from fairseq2_jest.embedding.errors import EmbeddingError
-from fairseq2_jest.embedding.learner_loss import LearnerLoss
+from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from tests.unit.tiny import model, random_pairs, tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def loss_of(learner: TransformerModel, max_num_tokens: int = 90) -> LearnerLoss:
-    return LearnerLoss(learner, tokenizer(), device=CPU, max_num_tokens=max_num_tokens)
+def loss_of(learner: TransformerModel, max_num_tokens: int = 90) -> TranslationLoss:
+    return TranslationLoss(learner, tokenizer(), device=CPU, max_num_tokens=max_num_tokens)
 
 
 def loss_alone(
@@ -61,7 +61,7 @@ def loss_alone(
 def test_it_is_the_mean_over_the_target_of_each_pair_alone(
     num_logit_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learner_loss, "_NUM_LOGIT_ROWS", num_logit_rows)
+    monkeypatch.setattr(translation_loss, "_NUM_LOGIT_ROWS", num_logit_rows)
 
     learner, pairs = model(), random_pairs(13)
 
@@ -127,4 +127,4 @@ def test_tokens_are_all_that_pass_through() -> None:
 
 def test_a_model_without_an_encoder_is_refused() -> None:
     with pytest.raises(EmbeddingError, match="needs an encoder-decoder model"):
-        LearnerLoss(torch.nn.Linear(1, 1), tokenizer(), device=CPU, max_num_tokens=10)
+        TranslationLoss(torch.nn.Linear(1, 1), tokenizer(), device=CPU, max_num_tokens=10)
