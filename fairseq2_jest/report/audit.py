@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fairseq2_jest.report.records import read_records
-
-VIEWS: Final = ("reference", "learner")
-"""Who scores a pair: the frozen reference and the model in training."""
+from fairseq2_jest.report.views import VIEWS
 
 NUM_QUANTILES: Final = 11
 """The quantiles at 0, 10, ... 100 per cent."""
@@ -50,11 +48,8 @@ class AuditedPair:
     selected: bool
     """Whether it was trained on."""
 
-    reference: float | None
-    """The cosine of its sides to the reference."""
-
-    learner: float | None
-    """The cosine of its sides to the learner."""
+    scores: Mapping[str, float]
+    """What the views say of it, by :attr:`View.key`; only those that looked at it."""
 
     learnability: float | None
     """The score by itself that the selector drew by, without joint terms."""
@@ -68,7 +63,7 @@ class Audit:
     """The step that trained on the choice."""
 
     scores: Mapping[str, ScoreQuantiles]
-    """Distributions by view, those that the selector has."""
+    """Distributions by :attr:`View.key`, of the views that the selector has."""
 
     pairs: Sequence[AuditedPair]
     """Some of the candidates."""
@@ -96,10 +91,10 @@ def _audit(record: dict[str, Any]) -> Audit:
     scores = {}
 
     for view in VIEWS:
-        given = record["scores"].get(view)
+        given = record["scores"].get(view.key)
 
         if given is not None:
-            scores[view] = ScoreQuantiles(
+            scores[view.key] = ScoreQuantiles(
                 selected=_quantiles(given.get("selected")),
                 passed_over=_quantiles(given.get("passed_over")),
             )
@@ -134,8 +129,7 @@ def _pair(given: dict[str, Any]) -> AuditedPair:
         direction=str(given["direction"]),
         label=None if label is None else str(label),
         selected=bool(given["selected"]),
-        reference=score("reference"),
-        learner=score("learner"),
+        scores={view.key: value for view in VIEWS if (value := score(view.key)) is not None},
         learnability=score("learnability"),
     )
 
@@ -159,13 +153,16 @@ def explain(pair: AuditedPair, audit: Audit) -> str:
     """Why a pair was chosen or passed over: where its scores stand among those of the others."""
     shares = []
 
-    for view, quantiles in audit.scores.items():
-        value = pair.reference if view == "reference" else pair.learner
+    for view in VIEWS:
+        value, quantiles = pair.scores.get(view.key), audit.scores.get(view.key)
+
+        if value is None or quantiles is None:
+            continue
 
         others = quantiles.passed_over if pair.selected else quantiles.selected
 
-        if value is not None and others:
-            shares.append(f"{100.0 * share_below(value, others):.0f} % ({view})")
+        if others:
+            shares.append(f"{100.0 * share_below(value, others):.0f} % ({view.name})")
 
     if not shares:
         return "drawn without scores" if pair.selected else "not drawn, without scores"

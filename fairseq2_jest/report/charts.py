@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from fairseq2_jest.report.arms import Arm
-from fairseq2_jest.report.audit import NUM_QUANTILES, VIEWS
+from fairseq2_jest.report.audit import NUM_QUANTILES
 from fairseq2_jest.report.collect import Report
 from fairseq2_jest.report.curves import Point, average, series_curve, training_curve
 from fairseq2_jest.report.measures import MEASURES, Measure
 from fairseq2_jest.report.runs import Run
 from fairseq2_jest.report.spent import COSTS, SAMPLES, Cost, spent_between
 from fairseq2_jest.report.units import format_number, format_share
+from fairseq2_jest.report.views import VIEWS, View
 
 MAX_DIRECTIONS: Final = 8
 """The directions that are drawn one by one; all of them are in the tables and ``report.json``."""
@@ -183,15 +184,15 @@ def score_charts(report: Report) -> list[Chart]:
 
             banded = any(line.bands for line in lines)
 
-            caption = f"{run.name}: {view} score, " + (
+            caption = f"{run.name}: {view.name}, " + (
                 "median, middle 40 % and middle 80 %" if banded else "mean"
             )
 
             charts += _chart(
-                f"{view}-scores-{_slug(run.name)}",
+                f"{_slug(view.name)}-{_slug(run.name)}",
                 caption,
                 SAMPLES,
-                f"{view} score (cosine)",
+                f"{view.name} ({view.unit})",
                 lambda value: format_number(value, 2),
                 lines,
             )
@@ -199,16 +200,16 @@ def score_charts(report: Report) -> list[Chart]:
     return charts
 
 
-def _score_line(run: Run, view: str, group: str, label: str, look: int) -> Line:
+def _score_line(run: Run, view: View, group: str, label: str, look: int) -> Line:
     """Quantiles where the run has audits, else the means of its training records."""
     audited = [
         (_samples_by(run, audit.step), quantiles)
         for audit in run.audits
-        if view in audit.scores and (quantiles := getattr(audit.scores[view], group))
+        if view.key in audit.scores and (quantiles := getattr(audit.scores[view.key], group))
     ]
 
     if not audited:
-        return _line(label, look, series_curve(run, f"{view}_score_{group}"), SAMPLES)
+        return _line(label, look, series_curve(run, f"{view.metric}_{group}"), SAMPLES)
 
     def quantile(index: int) -> list[float]:
         return [quantiles[index] for _, quantiles in audited]

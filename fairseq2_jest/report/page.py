@@ -134,7 +134,9 @@ def _selection(report: Report, drawn: Callable[[Sequence[Chart]], list[str]]) ->
             paragraph(
                 "Scores are cosines between the two sides of a pair: to the reference, which is "
                 "frozen, and to the learner, the model in training. Learnability is high where the "
-                "reference sees a match that the learner does not see yet."
+                "reference sees a match that the learner does not see yet. Losses are means over "
+                "the target's tokens: the learner's, and that of a frozen model that learned from "
+                "trusted pairs. What the learner loses beyond it can be learned."
             )
         )
 

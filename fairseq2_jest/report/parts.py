@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from fairseq2_jest.report.audit import Audit, AuditedPair, explain
 from fairseq2_jest.report.break_even import BreakEven
@@ -15,6 +14,7 @@ from fairseq2_jest.report.spent import COSTS, SAMPLES, SECONDS, Cost
 from fairseq2_jest.report.summary import SUMMARY, direction_rows, summary_rows
 from fairseq2_jest.report.targets import ArmReaching, Target
 from fairseq2_jest.report.units import MISSING, format_number, format_optional, format_range
+from fairseq2_jest.report.views import VIEWS
 
 
 def summary_part(report: Report) -> list[str]:
@@ -189,20 +189,6 @@ def _verdict(found: BreakEven, baseline: str) -> str:
     return f"it has paid for itself from {form(found.amount)} on, compared up to {high}"
 
 
-_PAIRS: Final = (
-    Column(title="row"),
-    Column(title="what", kind="word"),
-    Column(title="source", kind="sentence"),
-    Column(title="target", kind="sentence"),
-    Column(title="label", kind="word"),
-    Column(title="reference"),
-    Column(title="learner"),
-    Column(title="learnability"),
-    Column(title="why", kind="text"),
-    Column(title="direction", kind="word"),
-)
-
-
 def audit_part(report: Report) -> list[str]:
     """What was chosen and passed over, run by run; empty where no run has an audit."""
     parts: list[str] = []
@@ -221,15 +207,29 @@ def audit_part(report: Report) -> list[str]:
 
     text = (
         "Some pairs of a super-batch, the most learnable first. “Why” says where a pair's scores "
-        "stand among those of the other side: a high reference score and a low learner score make "
-        "a pair learnable. Pairs are drawn, not ranked, and a draw weighs them with those drawn "
-        "before, so that single ones may surprise."
+        "stand among those of the other side: a high reference score, a low learner score, and a "
+        "learner's loss above the reference model's make a pair learnable. Pairs are drawn, not "
+        "ranked, and a draw weighs them with those drawn before, so that single ones may surprise."
     )
 
     return [paragraph(text), *parts]
 
 
 def _audit_table(audit: Audit, pairs: Sequence[AuditedPair]) -> str:
+    views = [view for view in VIEWS if view.key in audit.scores]
+
+    columns = [
+        Column(title="row"),
+        Column(title="what", kind="word"),
+        Column(title="source", kind="sentence"),
+        Column(title="target", kind="sentence"),
+        Column(title="label", kind="word"),
+        *(Column(title=view.name) for view in views),
+        Column(title="learnability"),
+        Column(title="why", kind="text"),
+        Column(title="direction", kind="word"),
+    ]
+
     def score(value: float | None) -> str:
         return format_optional(value, lambda v: format_number(v, 2))
 
@@ -240,8 +240,7 @@ def _audit_table(audit: Audit, pairs: Sequence[AuditedPair]) -> str:
             pair.source,
             pair.target,
             pair.label or MISSING,
-            score(pair.reference),
-            score(pair.learner),
+            *(score(pair.scores.get(view.key)) for view in views),
             score(pair.learnability),
             explain(pair, audit),
             pair.direction,
@@ -251,7 +250,7 @@ def _audit_table(audit: Audit, pairs: Sequence[AuditedPair]) -> str:
 
     caption = f"Step {audit.step:,}: {len(rows)} of {len(audit.pairs)} audited pairs."
 
-    return table(caption, _PAIRS, rows)
+    return table(caption, columns, rows)
 
 
 def config_part(report: Report) -> list[str]:

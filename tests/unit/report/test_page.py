@@ -61,7 +61,7 @@ def test_page_of_two_runs(make: Make, tmp_path: Path) -> None:
     assert {"joint, 10 of 100", "80.0 TFLOP", "≤ 0.50 ×", "3.000", "67 %"} <= set(page.cells)
     assert numbers["runs"][1]["final"] == {"loss": 2.0, "bleu": 30.0, "chrf": 60.0}
     assert numbers["targets"][0]["arms"][1]["ratio"]["samples"] == pytest.approx(0.5)
-    assert "above 90 % (reference) of those passed over" in page.cells
+    assert "above 90 % (reference score) of those passed over" in page.cells
 
 
 def test_texts_are_escaped_and_know_their_direction(make: Make, tmp_path: Path) -> None:
