@@ -33,6 +33,12 @@ RESULTS = ROOT / "benchmarks" / "results" / "data_efficiency"
 
 NUM_PRETRAIN_STEPS = 300
 
+NUM_REFERENCE_STEPS = 100
+"""What the reference model learns from the trusted pairs, after the same pre-training."""
+
+REFERENCE_MODEL = "<reference model>"
+"""Stands in an arm's overrides for the checkpoint of that model."""
+
 POOLS: Mapping[str, Mapping[str, object]] = {
     "clean": {},
     "noise-0.5": {"noise_share": 0.5},
@@ -47,18 +53,38 @@ FILTER = "dataset.min_reference_score=0.5"
 """Passes 87 % of the clean pairs and as many of the scrambled, 15 % of the truncated, no others."""
 
 
+ARM_FILTERED = (FILTER, "reference_encoder={name: builtin, config: {}}")
+
+
 def _joint(**config: object) -> tuple[str, tuple[str, ...]]:
     return "demo-jest", tuple(
-        f"batch_selector.config.{name}={json.dumps(value)}" for name, value in config.items()
+        f"batch_selector.config.{name}={json.dumps(value)}"
+        for name, value in {"learner_weight": 0.2, **config}.items()
     )
 
+
+def _reducible(**config: object) -> tuple[str, tuple[str, ...]]:
+    preset, overrides = _joint(
+        **{"learner_view": "reducible_loss", "learner_weight": 2.0, "shortlist": 0.3, **config}
+    )
+
+    return preset, (
+        *overrides,
+        "reference_model.family=nllb",
+        "reference_model.arch=tiny_builtin",
+        f"reference_model.path={REFERENCE_MODEL}",
+    )
+
+
+FROM_REFERENCE = f"model.path={REFERENCE_MODEL}"
 
 ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "iid": ("demo-iid", ()),
     "iid + trusted": ("demo-iid", ("dataset.train_split=train_and_trusted",)),
     "iid, clean only": ("demo-iid", ("dataset.train_split=clean",)),
-    "iid, filtered": ("demo-iid", (FILTER, "reference_encoder={name: builtin, config: {}}")),
-    "joint, filtered": ("demo-jest", (FILTER,)),
+    "iid, filtered": ("demo-iid", ARM_FILTERED),
+    "joint, filtered": (_joint()[0], (*_joint()[1], FILTER)),
+    "joint, learner 0, filtered": (_joint()[0], (*_joint(learner_weight=0.0)[1], FILTER)),
     "independent": (
         "demo-jest",
         ("batch_selector.name=independent", "batch_selector.config={super_batch_size: 1000}"),
@@ -74,13 +100,34 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "joint, support 0.7": _joint(target_support=0.7),
     "joint, support 3": _joint(target_support=3.0),
     "joint, shortlist 0.3": _joint(shortlist=0.3),
-    "joint, 1 layer": (
-        "demo-jest",
-        ("batch_selector.num_learner_layers=1",),
-    ),
+    "joint, 1 layer": (_joint()[0], (*_joint()[1], "batch_selector.num_learner_layers=1")),
     "joint, loss": _joint(learner_view="loss", shortlist=0.3),
     "joint, loss 1": _joint(learner_view="loss", shortlist=0.3, learner_weight=1.0),
     "joint, loss alone": _joint(learner_view="loss", learner_weight=1.0, reference_weight=0.0),
+    "joint, centred similarity": _joint(learner_view="centred_similarity"),
+    "joint, learner 0 to 0.5": _joint(learner_weight=0.0, final_learner_weight=0.5),
+    "joint, learner 0.5 to 0, cosine": _joint(
+        learner_weight=0.5, final_learner_weight=0.0, learner_schedule="cosine"
+    ),
+    "joint, super-batch 500": _joint(learner_weight=0.0, super_batch_size=500, filter_ratio=0.8),
+    "joint, super-batch 2000": _joint(learner_weight=0.0, super_batch_size=2000, filter_ratio=0.95),
+    "joint, reducible": _reducible(),
+    "joint, reducible, shortlist 0.15": _reducible(shortlist=0.15),
+    "joint, reducible, shortlist 0.5": _reducible(shortlist=0.5),
+    "reducible alone": _reducible(shortlist=1.0, learner_weight=1.0, reference_weight=0.0),
+    "reference model, iid, filtered": ("demo-iid", (*ARM_FILTERED, FROM_REFERENCE)),
+    "reference model, iid, clean only": (
+        "demo-iid",
+        ("dataset.train_split=clean", FROM_REFERENCE),
+    ),
+    "reference model, joint, learner 0": (
+        "demo-jest",
+        ("batch_selector.config.learner_weight=0.0", FROM_REFERENCE),
+    ),
+    "reference model, joint, reducible": (
+        _reducible()[0],
+        (*_reducible()[1], FROM_REFERENCE),
+    ),
 }
 """The preset of each arm, and what is set beside."""
 
@@ -117,6 +164,23 @@ def main() -> None:
 
     model = checkpoint(out, pretraining, NUM_PRETRAIN_STEPS)
 
+    reference = Arm(
+        name="reference model",
+        key="reference",
+        preset="demo-iid",
+        file=_config(out, "clean"),
+        overrides=(
+            "dataset.train_split=trusted",
+            f"model.path={model}",
+            "optimizer.config.lr=0.001",
+            *regime(NUM_REFERENCE_STEPS, 1),
+        ),
+    )
+
+    run_arms([reference], out)
+
+    reference_model = str(checkpoint(out, reference, NUM_REFERENCE_STEPS))
+
     arms = [
         (
             corpus,
@@ -130,7 +194,7 @@ def main() -> None:
                     f"common.seed={seed}",
                     "optimizer.config.lr=0.001",
                     *regime(args.steps, 10),
-                    *overrides,
+                    *(o.replace(REFERENCE_MODEL, reference_model) for o in overrides),
                 ),
             ),
         )
@@ -275,6 +339,7 @@ def _config(out: Path, corpus: str) -> Path:
         split("train", **pool),
         split("train_and_trusted", **pool),
         split("train_and_trusted", part="trusted", size=8_000),
+        split("trusted", part="trusted", size=8_000),
         split("clean", part="pool", size=30_000),
         split("valid", part="valid", size=500),
     ]

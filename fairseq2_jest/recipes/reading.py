@@ -49,6 +49,7 @@ def create_selecting_reader(
     reference_store: ReferenceStoreConfig | None = None,
     reference_model: str | None = None,
     seed: int,
+    num_steps: int | None = None,
     autocast_dtype: torch.dtype | None = None,
     log_file: Path | None = None,
     audit: AuditConfig | None = None,
@@ -59,6 +60,7 @@ def create_selecting_reader(
     :param reference_model: The section of the config that names the reference model, for selectors
         that ask for its loss; registered with fairseq2's ``register_reference_model``.
     :param seed: Decides the order of the corpus and the draws.
+    :param num_steps: How many steps the run has, for weights that change over it.
     :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
     :param log_file: Where to log the chosen rows; ``None`` for nowhere.
     :param audit: How to audit choices, beside ``log_file``; ``None`` for not at all.
@@ -134,6 +136,7 @@ def create_selecting_reader(
         batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,
         seed=seed + 1,
+        num_steps=num_steps,
         log=None if log_file is None else SelectionLog(log_file),
         audit=None
         if log_file is None or audit is None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from fairseq2_jest.selection.errors import SelectionError
 
@@ -23,6 +24,14 @@ class EmbeddedPairs:
     def take(self, places: Tensor) -> EmbeddedPairs:
         """The pairs at ``places``, in that order."""
         return EmbeddedPairs(source=self.source[places], target=self.target[places])
+
+    def centred(self) -> EmbeddedPairs:
+        """The same with each side's mean taken off, of length 1 again."""
+
+        def side(vectors: Tensor) -> Tensor:
+            return normalize(vectors - vectors.mean(dim=0), dim=1)
+
+        return EmbeddedPairs(source=side(self.source), target=side(self.target))
 
     def scores(self) -> Tensor:
         """Cosine similarity of each pair's two sides. *Shape:* ``(N)``."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from fairseq2.utils.validation import Validatable, ValidationResult
 from torch import Tensor
@@ -13,7 +14,9 @@ from fairseq2_jest.selection.learnability import EmbeddedPairs, Learnability
 from fairseq2_jest.selection.sampling import top_rows
 from fairseq2_jest.selection.selector import BatchSelector, SuperBatch
 
-LearnerView: TypeAlias = Literal["similarity", "loss", "reducible_loss"]
+LearnerView: TypeAlias = Literal["similarity", "centred_similarity", "loss", "reducible_loss"]
+
+_SIMILARITIES: Final = ("similarity", "centred_similarity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,14 @@ class LearnabilityConfig(Validatable):
     """The share of a super-batch that is passed over."""
 
     learner_weight: float = 0.2
-    """The weight of the learner's similarity, which counts against a pair. 0 saves its pass."""
+    """The weight of the learner's view. 0 saves its pass."""
+
+    final_learner_weight: float | None = None
+    """The learner's weight at the last step, ``None`` for the same throughout. An encoder's view of
+    what it has learned may grow more telling as it learns."""
+
+    learner_schedule: Literal["linear", "cosine"] = "linear"
+    """How the learner's weight gets there."""
 
     reference_weight: float = 0.8
     """The weight of the reference's similarity, which counts for a pair."""
@@ -35,10 +45,12 @@ class LearnabilityConfig(Validatable):
     learner_view: LearnerView = "similarity"
     """
     How the learner sees a pair. ``similarity``: the cosine of its encoder's embeddings, which
-    counts against a pair that it already aligns (arXiv 2511.04406). ``loss``: its token loss, which
-    counts for a pair that it translates badly (JEST); a pass of encoder and decoder.
-    ``reducible_loss``: the loss less what ``reference_model``, trained on trusted pairs, loses on
-    it (RHO-LOSS, arXiv 2206.07137), which counts for a pair that can be learned and is not yet.
+    counts against a pair that it already aligns (arXiv 2511.04406). ``centred_similarity``: the
+    same after each side's mean over the super-batch is taken off, since an encoder's embeddings
+    share much that tells nothing. ``loss``: its token loss, which counts for a pair that it
+    translates badly (JEST); a pass of encoder and decoder. ``reducible_loss``: the loss less what
+    ``reference_model``, trained on trusted pairs, loses on it (RHO-LOSS, arXiv 2206.07137), which
+    counts for a pair that can be learned and is not yet.
     """
 
     shortlist: float = 1.0
@@ -59,6 +71,7 @@ class LearnabilityConfig(Validatable):
 
         weights = {
             "learner_weight": self.learner_weight,
+            "final_learner_weight": self.last_learner_weight,
             "reference_weight": self.reference_weight,
         }
         for name, weight in weights.items():
@@ -76,8 +89,30 @@ class LearnabilityConfig(Validatable):
 
         if self.learner_weight == 0.0 and self.reference_weight == 0.0:
             result.add_error("`learner_weight` and `reference_weight` must not both be 0.")
+        elif self.last_learner_weight == 0.0 and self.reference_weight == 0.0:
+            result.add_error("`final_learner_weight` must not be 0 where `reference_weight` is.")
 
         return result
+
+    @property
+    def last_learner_weight(self) -> float:
+        """The learner's weight at the last step."""
+        final = self.final_learner_weight
+
+        return self.learner_weight if final is None else final
+
+    @property
+    def uses_learner(self) -> bool:
+        """Whether the learner's view counts at any step."""
+        return self.learner_weight != 0.0 or self.last_learner_weight != 0.0
+
+    def learner_weight_at(self, progress: float) -> float:
+        """The learner's weight when a share of the run lies behind."""
+        if self.learner_schedule == "cosine":
+            progress = 0.5 * (1.0 - math.cos(math.pi * progress))
+
+        # In this form the ends are exact.
+        return (1.0 - progress) * self.learner_weight + progress * self.last_learner_weight
 
 
 class LearnabilitySelector(BatchSelector):
@@ -98,19 +133,19 @@ class LearnabilitySelector(BatchSelector):
     def needs_learner(self) -> bool:
         config = self._learnability_config
 
-        return config.learner_weight != 0.0 and config.learner_view == "similarity"
+        return config.uses_learner and config.learner_view in _SIMILARITIES
 
     @property
     def needs_learner_loss(self) -> bool:
         config = self._learnability_config
 
-        return config.learner_weight != 0.0 and config.learner_view != "similarity"
+        return config.uses_learner and config.learner_view not in _SIMILARITIES
 
     @property
     def needs_reference_loss(self) -> bool:
         config = self._learnability_config
 
-        return config.learner_weight != 0.0 and config.learner_view == "reducible_loss"
+        return config.uses_learner and config.learner_view == "reducible_loss"
 
     @property
     def needs_reference(self) -> bool:
@@ -148,10 +183,15 @@ class LearnabilitySelector(BatchSelector):
         if reference is not None and shortlist is not None:
             reference = reference.take(shortlist)
 
+        learner = super_batch.learner
+
+        if learner is not None and config.learner_view == "centred_similarity":
+            learner = learner.centred()
+
         return Learnability.of(
-            super_batch.learner,
+            learner,
             reference,
-            learner_weight=config.learner_weight,
+            learner_weight=config.learner_weight_at(super_batch.progress),
             reference_weight=config.reference_weight,
             learner_loss=self._learner_loss(super_batch) if self.needs_learner_loss else None,
         )

@@ -59,6 +59,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         batcher: MicroBatcher,
         gangs: Gangs,
         seed: int,
+        num_steps: int | None = None,
         log: SelectionLog | None = None,
         audit: SelectionAudit | None = None,
     ) -> None:
@@ -67,6 +68,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         :param learner_loss: Likewise.
         :param reference: Likewise.
         :param reference_loss: Likewise.
+        :param num_steps: How many steps the run has, for weights that change over it; ``None``
+            where that is not known, and they stay as they begin.
         :param log: Where rank 0 writes what was chosen.
         :param audit: Where it writes why, every so many steps.
         """
@@ -82,6 +85,7 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
         self._log = log if gangs.root.rank == 0 else None
         self._audit = audit if gangs.root.rank == 0 else None
         self._generator = torch.Generator().manual_seed(seed)
+        self._num_steps = num_steps
         self._step = 0
         self._restored = False
         self._filled_tokens = (0, 0)
@@ -245,7 +249,14 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
             learner=learner,
             learner_loss=learner_loss,
             reference_loss=reference_loss,
+            progress=self._progress(),
         )
+
+    def _progress(self) -> float:
+        if self._num_steps is None or self._num_steps < 2:
+            return 0.0
+
+        return min(1.0, self._step / (self._num_steps - 1))
 
     def _irreducible(
         self, rows: NDArray[np.int64], pairs: TokenizedPairs, num_listed: int

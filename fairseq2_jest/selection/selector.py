@@ -32,6 +32,9 @@ class SuperBatch:
     reference_loss: Tensor | None = None
     """The reference model's loss of the M in the same units, likewise. *Shape:* ``(M)``."""
 
+    progress: float = 0.0
+    """How much of the run lies behind, from 0 at its first step to 1 at its last."""
+
     def places(self, listed: Tensor) -> Tensor:
         """The places in the super-batch of candidates given by their places in the shortlist."""
         return listed if self.shortlist is None else self.shortlist[listed]

@@ -70,6 +70,7 @@ class FinetuneRecipe(Recipe):
             reference_store=config.reference_store,
             reference_model=None if config.reference_model is None else "reference_model",
             seed=config.common.seed,
+            num_steps=config.regime.num_steps,
             autocast_dtype=_autocast_dtype(config),
             log_file=context.output_dir / "selection.jsonl",
             audit=config.selection_audit,

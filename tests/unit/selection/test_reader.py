@@ -28,7 +28,7 @@ from fairseq2_jest.selection.independent import IndependentConfig, IndependentSe
 from fairseq2_jest.selection.joint import JointConfig, JointSelector
 from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.reader import SelectingDataReader
-from fairseq2_jest.selection.selector import BatchSelector
+from fairseq2_jest.selection.selector import BatchSelector, Selection, SuperBatch
 from fairseq2_jest.selection.tokenizing import PairTokenizer, SuperBatchReader
 from tests.hashing import HashingEncoder
 from tests.unit.tiny import gangs_of, model, on_ranks, open_corpus, sentences, tokenizer
@@ -533,6 +533,32 @@ def test_the_passes_of_a_step_are_foretold(
 
     assert passed["encoder"] > 0
     assert reader.passes == (passed["encoder"] / 12, passed["decoder"] / 12)
+
+
+def test_a_selector_is_told_how_far_the_run_is(corpus: Corpus, tmp_path: Path) -> None:
+    told: list[float] = []
+
+    class Told(IidSelector):
+        def select(self, super_batch: SuperBatch, generator: torch.Generator) -> Selection:
+            told.append(super_batch.progress)
+
+            return super().select(super_batch, generator)
+
+    reader = reader_of(corpus, tmp_path, selector=Told(IidConfig(batch_size=6)))
+
+    reader._num_steps = 5
+
+    for _ in range(3):
+        next(reader)
+
+    resumed = reader_of(corpus, tmp_path, selector=Told(IidConfig(batch_size=6)))
+    resumed._num_steps = 5
+    resumed.load_state_dict(reader.state_dict())
+
+    for _ in range(2):
+        next(resumed)
+
+    assert told == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_a_selector_that_needs_no_embeddings_costs_none(corpus: Corpus, tmp_path: Path) -> None:

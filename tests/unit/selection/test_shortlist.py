@@ -185,3 +185,97 @@ def test_a_shortlist_needs_the_reference() -> None:
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
 def test_shortlists_from_the_sub_batch_to_all_are_valid(share: float) -> None:
     assert not JointConfig(shortlist=share).validate().has_error()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "weights"), [("linear", [0.4, 0.3, 0.2, 0.0]), ("cosine", [0.4, 0.3414, 0.2, 0.0])]
+)
+def test_the_learners_weight_follows_its_schedule(
+    schedule: Literal["linear", "cosine"], weights: list[float]
+) -> None:
+    config = JointConfig(learner_weight=0.4, final_learner_weight=0.0, learner_schedule=schedule)
+
+    assert [config.learner_weight_at(p) for p in (0.0, 0.25, 0.5, 1.0)] == pytest.approx(
+        weights, abs=1e-4
+    )
+    assert JointConfig(learner_weight=0.4).learner_weight_at(0.7) == pytest.approx(0.4)
+
+
+def test_a_weight_that_comes_later_asks_for_the_learner_from_the_start() -> None:
+    config = IndependentConfig(
+        super_batch_size=NUM, filter_ratio=0.9, learner_weight=0.0, final_learner_weight=1.0
+    )
+
+    selector = IndependentSelector(config)
+
+    assert selector.needs_learner
+
+    reference, learner = view_of(0), view_of(1)
+
+    def chosen_at(progress: float) -> list[int]:
+        super_batch = SuperBatch(
+            num_rows=NUM, reference=reference, learner=learner, progress=progress
+        )
+
+        return selector.select(super_batch, draw()).indices.tolist()
+
+    def best(scores: torch.Tensor) -> list[int]:
+        return scores.topk(NUM // 10).indices.tolist()
+
+    assert chosen_at(0.0) == best(reference.scores())
+    assert chosen_at(1.0) == best(0.8 * reference.scores() - learner.scores())
+
+
+def test_a_final_weight_of_0_needs_the_reference() -> None:
+    config = JointConfig(final_learner_weight=0.0, reference_weight=0.0)
+
+    assert "`final_learner_weight` must not be 0" in errors_of(config)
+    assert "`final_learner_weight` must be a finite" in errors_of(
+        JointConfig(final_learner_weight=-1.0)
+    )
+
+
+def test_what_all_pairs_share_tells_nothing_once_centred() -> None:
+    view = view_of(0)
+
+    shared = normalize(torch.ones(6), dim=0) * 50.0
+
+    def moved(side: torch.Tensor) -> torch.Tensor:
+        return normalize(side + shared, dim=1)
+
+    selector = IndependentSelector(
+        IndependentConfig(
+            super_batch_size=NUM,
+            filter_ratio=0.9,
+            learner_view="centred_similarity",
+            learner_weight=1.0,
+            reference_weight=0.0,
+        )
+    )
+
+    assert selector.needs_learner and not selector.needs_learner_loss
+
+    selection = selector.select(
+        SuperBatch(
+            num_rows=NUM,
+            learner=EmbeddedPairs(source=moved(view.source), target=moved(view.target)),
+        ),
+        draw(),
+    )
+
+    # The oracle takes off what was added, as it was added.
+    def told(side: torch.Tensor) -> torch.Tensor:
+        added: torch.Tensor = shared / torch.linalg.vector_norm(side + shared, dim=1, keepdim=True)
+
+        return moved(side) - added
+
+    source, target = told(view.source), told(view.target)
+    oracle = torch.nn.functional.cosine_similarity(
+        source - source.mean(dim=0), target - target.mean(dim=0), dim=1
+    )
+
+    assert selection.learnability is not None
+
+    both = torch.stack([selection.learnability, -oracle])
+
+    assert float(torch.corrcoef(both)[0, 1]) > 0.98
