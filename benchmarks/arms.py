@@ -206,8 +206,8 @@ def table(results: Sequence[ArmResult]) -> str:
         cells = [
             name,
             str(len(runs)),
-            _spread([point.loss for point in last], ".3f"),
-            _spread(bleu, ".1f"),
+            spread([point.loss for point in last], ".3f"),
+            spread(bleu, ".1f"),
             f"{fmean(run.samples for run in runs):,.0f}",
             f"{fmean(noise):.0%}" if noise else "",
             f"{fmean(run.seconds for run in runs):.0f} s",
@@ -219,7 +219,8 @@ def table(results: Sequence[ArmResult]) -> str:
     return "\n".join(lines)
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def spread(values: Sequence[float], form: str) -> str:
+    """The mean of several values, and their range."""
     if not values:
         return ""
 

@@ -12,22 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 
-from benchmarks.arms import (
-    Arm,
-    ArmResult,
-    ValidationPoint,
-    by_name,
-    checkpoint,
-    plot,
-    run_arms,
-    table,
-)
+from benchmarks.arms import Arm, checkpoint, run_arms
 from benchmarks.demo import DIRECTION, ROOT, regime
+from benchmarks.efficiency import slug, tell
 
 RESULTS = ROOT / "benchmarks" / "results" / "data_efficiency"
 
@@ -132,10 +122,6 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """The preset of each arm, and what is set beside."""
 
 
-LEADING = ("joint, learner 0", "joint", "iid, filtered", "iid + trusted", "iid")
-"""The arms that are drawn."""
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.data_efficiency",
@@ -186,7 +172,7 @@ def main() -> None:
             corpus,
             Arm(
                 name=name,
-                key=f"{_slug(name)}-{args.steps}-{seed}",
+                key=f"{slug(name)}-{args.steps}-{seed}",
                 preset=preset,
                 file=_config(out, corpus),
                 overrides=(
@@ -207,124 +193,7 @@ def main() -> None:
     for corpus in args.corpora:
         run_arms([arm for c, arm in arms if c == corpus], out / corpus, RESULTS / corpus)
 
-        _tell(RESULTS / corpus, args.steps, corpus)
-
-
-def _tell(folder: Path, steps: int, corpus: str) -> None:
-    results = stored(folder, steps)
-
-    text = f"{table(results)}\n\n{efficiency_table(results)}\n"
-
-    (folder / "table.md").write_text(text, encoding="utf-8")
-
-    leading = [result for result in results if result.name in LEADING]
-
-    plot(leading, folder / "curve.png", title=f"Built-in corpus, {corpus}")
-
-    print(f"\n{corpus}\n\n{text}", flush=True)
-
-
-def stored(folder: Path, steps: int) -> list[ArmResult]:
-    """All results of so many steps in a folder, iid first."""
-    results = [ArmResult.load(file) for file in sorted(folder.glob(f"*-{steps}-*.json"))]
-
-    order = list(ARMS)
-
-    return sorted(results, key=lambda result: order.index(result.name))
-
-
-def efficiency_table(results: Sequence[ArmResult]) -> str:
-    """Each arm's end, and what it needed for iid's final quality as a ratio to what iid needed."""
-    lines = [
-        "| arm | seeds | loss | BLEU | noise | known | pairs to iid's loss | to its BLEU | FLOPs "
-        "to its loss | time to its loss | selecting |",
-        "|---" * 11 + "|",
-    ]
-
-    runs_of = by_name(results)
-
-    if "iid" not in runs_of:
-        raise SystemExit("The arms are compared with iid: run it, too.")
-
-    baseline = _mean_curve(runs_of["iid"])
-
-    for name, runs in runs_of.items():
-        curve = _mean_curve(runs)
-        last = curve[-1]
-
-        def ratio(
-            cost: Callable[[ValidationPoint], float],
-            quality: Callable[[ValidationPoint], float],
-            curve: Sequence[ValidationPoint] = curve,
-        ) -> str:
-            needed = cost_to(curve, quality(baseline[-1]), cost, quality)
-
-            return "never" if needed is None else f"{needed / cost(baseline[-1]):.2f}"
-
-        cells = [
-            name,
-            str(len(runs)),
-            f"{last.loss:.3f}",
-            f"{last.bleu or 0.0:.1f}",
-            _share([run.noise_share for run in runs]),
-            _share([run.known_share for run in runs]),
-            ratio(lambda point: point.samples, lambda point: -point.loss),
-            ratio(lambda point: point.samples, lambda point: point.bleu or 0.0),
-            ratio(lambda point: point.flops, lambda point: -point.loss),
-            ratio(lambda point: point.seconds, lambda point: -point.loss),
-            f"{fmean(run.selection_share for run in runs):.0%}",
-        ]
-
-        lines.append(f"| {' | '.join(cells)} |")
-
-    return "\n".join(lines)
-
-
-def cost_to(
-    curve: Sequence[ValidationPoint],
-    target: float,
-    cost: Callable[[ValidationPoint], float],
-    quality: Callable[[ValidationPoint], float],
-) -> float | None:
-    """What a run had cost when it reached a quality, linear between validations; ``None`` if it
-    never did."""
-    before: ValidationPoint | None = None
-
-    for point in curve:
-        if quality(point) >= target:
-            if before is None:
-                return cost(point)
-
-            share = (target - quality(before)) / (quality(point) - quality(before))
-
-            return cost(before) + share * (cost(point) - cost(before))
-
-        before = point
-
-    return None
-
-
-def _mean_curve(runs: Sequence[ArmResult]) -> list[ValidationPoint]:
-    return [
-        ValidationPoint(
-            samples=round(fmean(point.samples for point in points)),
-            loss=fmean(point.loss for point in points),
-            bleu=fmean(point.bleu or 0.0 for point in points),
-            flops=fmean(point.flops for point in points),
-            seconds=fmean(point.seconds for point in points),
-        )
-        for points in zip(*(run.curve for run in runs), strict=True)
-    ]
-
-
-def _share(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-
-    return f"{fmean(known):.0%}" if known else ""
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^\w.]+", "-", name)
+        tell(RESULTS / corpus, ARMS, args.steps, f"Built-in corpus, {corpus}")
 
 
 def _config(out: Path, corpus: str) -> Path:

@@ -1,0 +1,165 @@
+"""What arms need for the quality that another arm ends with: pairs, FLOPs and time, as ratios."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import TypeAlias
+
+from benchmarks.arms import ArmResult, ValidationPoint, by_name, plot, spread
+
+LEADING = (
+    "joint, reducible",
+    "joint, learner 0",
+    "iid, filtered",
+    "iid, clean only",
+    "iid + trusted",
+    "iid",
+)
+"""The arms that are drawn."""
+
+Quality: TypeAlias = Callable[[ValidationPoint], float]
+
+
+def tell(folder: Path, order: Iterable[str], steps: int, title: str) -> None:
+    """Prints and stores the table and the curve of all results of so many steps in a folder."""
+    results = stored(folder, order, steps)
+
+    text = efficiency_table(results)
+
+    (folder / f"table-{steps}.md").write_text(text + "\n", encoding="utf-8")
+
+    leading = [result for result in results if result.name in LEADING]
+
+    plot(leading, folder / f"curve-{steps}.png", title=title)
+
+    print(f"\n{title}, {100 * steps:,} pairs\n\n{text}", flush=True)
+
+
+def stored(folder: Path, order: Iterable[str], steps: int) -> list[ArmResult]:
+    """All results of so many steps in a folder, in the order of their arms."""
+    places = {name: place for place, name in enumerate(order)}
+
+    results = [ArmResult.load(file) for file in sorted(folder.glob(f"*-{steps}-*.json"))]
+
+    return sorted(results, key=lambda result: places[result.name])
+
+
+def efficiency_table(results: Sequence[ArmResult]) -> str:
+    """Each arm's end, and what it needed for the final quality of iid and of filter-then-iid.
+
+    What is needed is a ratio to what that baseline spent; seeds as mean and range, where one never
+    got there the mean is left out. A step's time is told by the share of it that went into
+    selecting, since the rest is the same for every arm: clocks of runs side by side do not compare.
+    Where the reference model is not trained yet, its training is not counted; "filled" counts the
+    pass that each pair on the shortlist takes through it once.
+    """
+    runs_of = by_name(results)
+
+    if "iid" not in runs_of:
+        raise SystemExit("The arms are compared with iid: run it, too.")
+
+    columns = ["arm", "seeds", "loss", "BLEU", "noise", "known", "selecting"]
+    columns += ["pairs to iid's loss", "to its BLEU", "FLOPs to its loss", "filled", "time"]
+
+    baselines = {"iid": runs_of["iid"]}
+
+    if "iid, filtered" in runs_of:
+        columns += ["pairs to filtered iid's loss", "to its BLEU", "FLOPs to its loss"]
+        baselines["filtered"] = runs_of["iid, filtered"]
+
+    rows = [
+        [name, *_row(runs, baselines, fills="reducible" in name)] for name, runs in runs_of.items()
+    ]
+
+    return "\n".join(
+        f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * len(columns), *rows]
+    )
+
+
+def _row(
+    runs: Sequence[ArmResult], baselines: Mapping[str, Sequence[ArmResult]], *, fills: bool
+) -> list[str]:
+    last = [run.curve[-1] for run in runs]
+
+    selecting = fmean(run.selection_share for run in runs)
+
+    cells = [
+        str(len(runs)),
+        spread([point.loss for point in last], ".3f"),
+        spread([point.bleu or 0.0 for point in last], ".1f"),
+        _share([run.noise_share for run in runs]),
+        _share([run.known_share for run in runs]),
+        f"{selecting:.0%}",
+    ]
+
+    flops_of_training = fmean(
+        (run.training_flops + run.selection_flops) / run.training_flops for run in runs
+    )
+
+    for name, baseline in baselines.items():
+        loss = ratios(runs, baseline, lambda point: -point.loss)
+        bleu = ratios(runs, baseline, lambda point: point.bleu or 0.0)
+
+        cells += [_told(loss), _told(bleu), _told(loss, flops_of_training)]
+
+        if name == "iid":
+            filled = 2.0 * flops_of_training - 1.0 if fills else flops_of_training
+
+            cells += [_told(loss, filled), _told(loss, 1.0 / (1.0 - selecting))]
+
+    return cells
+
+
+def ratios(
+    runs: Sequence[ArmResult], baseline: Sequence[ArmResult], quality: Quality
+) -> list[float | None]:
+    """The pairs that each run needed for the baseline's mean final quality, over those that the
+    baseline trained on; ``None`` where a run never got there."""
+    target = fmean(quality(run.curve[-1]) for run in baseline)
+    pairs = fmean(run.curve[-1].samples for run in baseline)
+
+    needed = (pairs_to(run.curve, target, quality) for run in runs)
+
+    return [None if n is None else n / pairs for n in needed]
+
+
+def pairs_to(curve: Sequence[ValidationPoint], target: float, quality: Quality) -> float | None:
+    """The pairs that a run had trained on when it reached a quality, linear between validations;
+    ``None`` if it never did."""
+    before: ValidationPoint | None = None
+
+    for point in curve:
+        if quality(point) >= target:
+            if before is None:
+                return point.samples
+
+            share = (target - quality(before)) / (quality(point) - quality(before))
+
+            return before.samples + share * (point.samples - before.samples)
+
+        before = point
+
+    return None
+
+
+def _told(values: Sequence[float | None], factor: float = 1.0) -> str:
+    reached = [factor * value for value in values if value is not None]
+
+    if len(reached) < len(values):
+        return "never" if not reached else f"{len(reached)} of {len(values)} seeds"
+
+    return spread(reached, ".2f")
+
+
+def _share(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+
+    return f"{fmean(known):.0%}" if known else ""
+
+
+def slug(name: str) -> str:
+    """An arm's name as that of a file."""
+    return re.sub(r"[^\w.]+", "-", name)
