@@ -20,7 +20,7 @@ LEADING = (
 )
 """The arms that are drawn."""
 
-Quality: TypeAlias = Callable[[ValidationPoint], float]
+Figure: TypeAlias = Callable[[ValidationPoint], float]
 
 
 def tell(folder: Path, order: Iterable[str], steps: int, title: str) -> None:
@@ -51,10 +51,10 @@ def efficiency_table(results: Sequence[ArmResult]) -> str:
     """Each arm's end, and what it needed for the final quality of iid and of filter-then-iid.
 
     What is needed is a ratio to what that baseline spent; seeds as mean and range, where one never
-    got there the mean is left out. A step's time is told by the share of it that went into
-    selecting, since the rest is the same for every arm: clocks of runs side by side do not compare.
-    Where the reference model is not trained yet, its training is not counted; "filled" counts the
-    pass that each pair on the shortlist takes through it once.
+    got there the mean is left out. FLOPs are those of training and selecting; "filled" adds the
+    pass that each pair on the shortlist takes through the reference model once, but not that
+    model's training. Time is told by the FLOPs of training and the share of a step that went into
+    selecting, since clocks of runs side by side do not compare.
     """
     runs_of = by_name(results)
 
@@ -134,11 +134,11 @@ def pairs_to(curve: Sequence[ValidationPoint], target: float, quality: Quality) 
     for point in curve:
         if quality(point) >= target:
             if before is None:
-                return point.samples
+                return cost(point)
 
             share = (target - quality(before)) / (quality(point) - quality(before))
 
-            return before.samples + share * (point.samples - before.samples)
+            return cost(before) + share * (cost(point) - cost(before))
 
         before = point
 
