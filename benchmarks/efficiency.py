@@ -95,40 +95,62 @@ def _row(
         f"{selecting:.0%}",
     ]
 
-    flops_of_training = fmean(
-        (run.training_flops + run.selection_flops) / run.training_flops for run in runs
-    )
+    training = fmean(run.training_flops for run in runs)
+
+    share_of_training = training / (training + fmean(run.selection_flops for run in runs))
 
     for name, baseline in baselines.items():
-        loss = ratios(runs, baseline, lambda point: -point.loss)
-        bleu = ratios(runs, baseline, lambda point: point.bleu or 0.0)
+        flops = ratios(runs, baseline, _flops, _loss)
 
-        cells += [_told(loss), _told(bleu), _told(loss, flops_of_training)]
+        cells += [
+            _told(ratios(runs, baseline, _pairs, _loss)),
+            _told(ratios(runs, baseline, _pairs, _bleu)),
+            _told(flops),
+        ]
 
         if name == "iid":
-            filled = 2.0 * flops_of_training - 1.0 if fills else flops_of_training
-
-            cells += [_told(loss, filled), _told(loss, 1.0 / (1.0 - selecting))]
+            cells += [
+                _told(flops, 2.0 - share_of_training if fills else 1.0),
+                _told(flops, share_of_training / (1.0 - selecting)),
+            ]
 
     return cells
 
 
+def _pairs(point: ValidationPoint) -> float:
+    return point.samples
+
+
+def _flops(point: ValidationPoint) -> float:
+    return point.flops
+
+
+def _loss(point: ValidationPoint) -> float:
+    return -point.loss
+
+
+def _bleu(point: ValidationPoint) -> float:
+    return point.bleu or 0.0
+
+
 def ratios(
-    runs: Sequence[ArmResult], baseline: Sequence[ArmResult], quality: Quality
+    runs: Sequence[ArmResult], baseline: Sequence[ArmResult], cost: Figure, quality: Figure
 ) -> list[float | None]:
-    """The pairs that each run needed for the baseline's mean final quality, over those that the
-    baseline trained on; ``None`` where a run never got there."""
+    """What each run had cost at the baseline's mean final quality, over what the whole baseline
+    did; ``None`` where a run never got there."""
     target = fmean(quality(run.curve[-1]) for run in baseline)
-    pairs = fmean(run.curve[-1].samples for run in baseline)
+    spent = fmean(cost(run.curve[-1]) for run in baseline)
 
-    needed = (pairs_to(run.curve, target, quality) for run in runs)
+    needed = (cost_to(run.curve, target, cost, quality) for run in runs)
 
-    return [None if n is None else n / pairs for n in needed]
+    return [None if n is None else n / spent for n in needed]
 
 
-def pairs_to(curve: Sequence[ValidationPoint], target: float, quality: Quality) -> float | None:
-    """The pairs that a run had trained on when it reached a quality, linear between validations;
-    ``None`` if it never did."""
+def cost_to(
+    curve: Sequence[ValidationPoint], target: float, cost: Figure, quality: Figure
+) -> float | None:
+    """What a run had cost when it reached a quality, linear between validations; ``None`` if it
+    never did."""
     before: ValidationPoint | None = None
 
     for point in curve:
