@@ -102,7 +102,7 @@ def _wmt_demo(data: Path) -> Bitext:
         labels=None,
         noise_share=0.3,
         super_batch_size=500,
-        num_steps=200,
+        num_steps=100,
         num_reference_steps=50,
     )
 

@@ -263,16 +263,16 @@ def test_what_all_pairs_share_tells_nothing_once_centred() -> None:
         draw(),
     )
 
-    # The oracle takes off what was added, as it was added.
-    def told(side: torch.Tensor) -> torch.Tensor:
-        added: torch.Tensor = shared / torch.linalg.vector_norm(side + shared, dim=1, keepdim=True)
+    # The oracle knows what was added: of a side of length 1, only what is across it is left.
+    def across(side: torch.Tensor) -> torch.Tensor:
+        axis = normalize(shared, dim=0)
 
-        return moved(side) - added
+        return side - (side @ axis)[:, None] * axis
 
-    source, target = told(view.source), told(view.target)
-    oracle = torch.nn.functional.cosine_similarity(
-        source - source.mean(dim=0), target - target.mean(dim=0), dim=1
+    source, target = (
+        side - side.mean(dim=0) for side in (across(view.source), across(view.target))
     )
+    oracle = torch.nn.functional.cosine_similarity(source, target, dim=1)
 
     assert selection.learnability is not None
 
