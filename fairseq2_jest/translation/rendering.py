@@ -52,17 +52,20 @@ class TsvRenderer(Renderer):
 
     @override
     def header(self) -> str | None:
-        if self._header is None:
-            return None
+        return None if self._header is None else "\t".join([*self._header, *self.names])
 
-        column, names = self.config.column, list(self._header)
+    @property
+    def names(self) -> list[str]:
+        """The columns that are added."""
+        names, num_hypotheses = [], self.config.num_hypotheses
 
-        for number in range(1, self.config.num_hypotheses + 1):
-            tail = "" if self.config.num_hypotheses == 1 else f"_{number}"
+        for number in range(1, num_hypotheses + 1):
+            tail = "" if num_hypotheses == 1 else f"_{number}"
 
-            names += [f"{column}{tail}"] + ([f"score{tail}"] if self.config.scores else [])
+            names += [f"{self.config.column}{tail}"]
+            names += [f"score{tail}"] if self.config.scores else []
 
-        return "\t".join(names)
+        return names
 
     @override
     def render(self, line: SourceLine, translation: Translation) -> str:
@@ -119,7 +122,7 @@ class JsonLinesRenderer(Renderer):
 def create_renderer(config: OutputConfig, format_: TextFormat, source: SourceFile) -> Renderer:
     """What writes ``format_`` for the lines of ``source``, which refuses keys that would clash.
 
-    :raises TranslationError: Plain text is asked for what it cannot hold.
+    :raises TranslationError: Plain text is asked for what it cannot hold, or a column is taken.
     """
     if format_ == "text":
         if config.num_hypotheses > 1 or config.scores:
@@ -131,7 +134,16 @@ def create_renderer(config: OutputConfig, format_: TextFormat, source: SourceFil
         return TextRenderer(config)
 
     if format_ == "tsv":
-        return TsvRenderer(config, source.header)
+        columns = TsvRenderer(config, source.header)
+
+        for name in columns.names:
+            if name in (source.header or ()):
+                raise TranslationError(
+                    f"{source.name}:1 has the column '{name}' already, where the translation is to "
+                    "go; set output.column to another."
+                )
+
+        return columns
 
     renderer = JsonLinesRenderer(config)
 

@@ -74,13 +74,11 @@ class TranslateTask(Task):
 
         elapsed = monotonic() - begin
 
+        # Nobody waits for the first rank to write, which can take longer than a gang's timeout.
+        self._gangs.close()
+
         if gang.rank == 0:
             self._write(elapsed)
-
-        # No process ends before the result is there.
-        gang.barrier()
-
-        self._gangs.close()
 
     def _translate(self, translator: Translator) -> None:
         gang, shards = self._gangs.root, self._shards
