@@ -74,10 +74,12 @@ class TranslateTask(Task):
 
         elapsed = monotonic() - begin
 
+        is_first = gang.rank == 0
+
         # Nobody waits for the first rank to write, which can take longer than a gang's timeout.
         self._gangs.close()
 
-        if gang.rank == 0:
+        if is_first:
             self._write(elapsed)
 
     def _translate(self, translator: Translator) -> None:

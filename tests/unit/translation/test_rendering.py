@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -25,12 +26,12 @@ def rendered(
     content: str,
     format_: TextFormat,
     source_column: str | int | None = None,
-    **options: object,
+    **options: Any,
 ) -> list[str]:
     """The output for translations by :data:`TWO`, of blank lines by nothing."""
     path.write_text(content, encoding="utf-8")
 
-    config = OutputConfig(**options)  # type: ignore[arg-type]
+    config = OutputConfig(**options)
 
     source = opened(path, source_column)
 
@@ -65,7 +66,7 @@ def test_text_is_the_translation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"num_hypotheses": 2}, {"scores": True}])
-def test_text_has_no_room_for_more(options: dict[str, object], tmp_path: Path) -> None:
+def test_text_has_no_room_for_more(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(TranslationError, match=r"set output\.format to tsv or jsonl"):
         rendered(tmp_path / "a.txt", "", "text", **options)
 
@@ -94,7 +95,7 @@ def test_tsv_has_a_header_where_the_input_has_one(tmp_path: Path) -> None:
     ("name", "options"), [("hypothesis", {}), ("score", {"scores": True}), ("x", {"column": "x"})]
 )
 def test_a_column_that_is_taken_is_refused(
-    name: str, options: dict[str, object], tmp_path: Path
+    name: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     content = f"en\t{name}\nA dog.\ty\n"
 
@@ -148,9 +149,7 @@ def test_jsonl_of_text_is_a_corpus(tmp_path: Path) -> None:
     ("key", "options"),
     [("hypothesis", {}), ("score", {"scores": True}), ("hypotheses", {"num_hypotheses": 2})],
 )
-def test_a_key_that_is_taken_is_refused(
-    key: str, options: dict[str, object], tmp_path: Path
-) -> None:
+def test_a_key_that_is_taken_is_refused(key: str, options: dict[str, Any], tmp_path: Path) -> None:
     content = json.dumps({"src": "A dog.", key: "x"}) + "\n"
 
     with pytest.raises(TranslationError, match=rf":1 has the key '{key}' already"):
@@ -184,7 +183,10 @@ def test_there_is_one_line_for_each(
 
         content = "".join(line + "\n" for line in lines)
 
-    options = {} if format_ == "text" else {"num_hypotheses": num_hypotheses, "scores": scores}
+    options: dict[str, Any] = {"num_hypotheses": num_hypotheses, "scores": scores}
+
+    if format_ == "text":
+        options = {}
 
     output = rendered(path, content, format_, **options)
 

@@ -14,11 +14,22 @@ from fairseq2_jest.translation.config import InputConfig
 from fairseq2_jest.translation.errors import TranslationError
 from fairseq2_jest.translation.source import SourceFile, open_source
 
-ROWS = [{"src": "Ein Hund."}, {"src": ""}, {"src": "Zwei „Katzen“.", "n": 1}]
+ROWS: list[dict[str, str | int]] = [
+    {"src": "Ein Hund."},
+    {"src": ""},
+    {"src": "Zwei „Katzen“.", "n": 1},
+]
 
 
 def source(path: Path, **config: object) -> SourceFile:
     return open_source(InputConfig(path=path, **config), path, "deu_Latn")  # type: ignore[arg-type]
+
+
+def compressed(content: bytes, suffix: str) -> bytes:
+    if suffix == ".gz":
+        return gzip.compress(content)
+
+    return zstandard.ZstdCompressor().compress(content) if suffix == ".zst" else content
 
 
 def texts(path: Path, **config: object) -> list[str]:
@@ -46,9 +57,7 @@ def test_all_formats_give_the_same_lines(
 ) -> None:
     path = tmp_path / f"{name}{compression}"
 
-    compress = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}
-
-    path.write_bytes(compress[compression](content.encode()))
+    path.write_bytes(compressed(content.encode(), compression))
 
     if compression and name == "a":
         config = {**config, "format": "text"}
