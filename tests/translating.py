@@ -147,7 +147,7 @@ def check_translation_kills(folder: Path, *, num_kills: int, seed: int) -> None:
     """Kills translations at random moments, resumes them, and compares with an undisturbed one."""
     overrides = (
         f"run.path={make_run(folder / 'run')}",
-        f"input.path={write_lines(folder / 'in.txt', source_lines(800))}",
+        f"input.path={write_lines(folder / 'in.txt', source_lines(400))}",
     )
 
     undisturbed = folder / "undisturbed"
@@ -179,7 +179,7 @@ def check_translation_kills(folder: Path, *, num_kills: int, seed: int) -> None:
 
         safe = shards(out)
 
-        num_partial += 0 < len(safe) < 80
+        num_partial += 0 < len(safe) < 40
 
         finish(start(out, *overrides))
 
@@ -187,7 +187,7 @@ def check_translation_kills(folder: Path, *, num_kills: int, seed: int) -> None:
 
         # What was safe was not made again, but it is the same in any case.
         assert safe.items() <= shards(out).items()
-        assert f"{len(safe)} of 80 blocks of lines are translated already" in log_of(out)
+        assert f"{len(safe)} of 40 blocks of lines are translated already" in log_of(out)
 
     # Else nothing was tried.
     assert num_partial > num_kills // 2

@@ -104,6 +104,10 @@ class TranslationConfig(Validatable):
     max_num_tokens: int = 8192
     """The most source tokens of a batch, padding included; the beam multiplies what that takes."""
 
+    max_batch_size: int = 256
+    """The most texts of a batch: the decoder's part of the memory is beam times vocabulary for
+    each, however short."""
+
     block_size: int = 1024
     """How many lines are read, sorted by length and translated at a time; after each such block
     its result is safe, and a resumed run goes on behind it."""
@@ -121,6 +125,8 @@ class TranslationConfig(Validatable):
                 f"`max_num_tokens` must be at least `max_source_len` ({self.max_source_len}), but "
                 f"is {self.max_num_tokens}."
             )
+        if self.max_batch_size < 1:
+            result.add_error(f"`max_batch_size` must be at least 1, but is {self.max_batch_size}.")
         if self.block_size < 1:
             result.add_error(f"`block_size` must be at least 1, but is {self.block_size}.")
         if not self.log_every_seconds > 0.0:

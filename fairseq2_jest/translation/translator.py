@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Literal
 
@@ -44,6 +44,7 @@ class Translator:
         device: Device,
         max_source_len: int,
         max_num_tokens: int,
+        max_batch_size: int = 256,
         long_lines: Literal["split", "report"] = "split",
         num_hypotheses: int = 1,
         autocast_dtype: torch.dtype | None = None,
@@ -51,6 +52,7 @@ class Translator:
         """
         :param max_source_len: The most tokens of a source, special tokens included.
         :param max_num_tokens: The most source tokens of a batch, padding included.
+        :param max_batch_size: The most texts, or parts of one, in a batch.
         :param num_hypotheses: At most as many as the generator gives.
         :param autocast_dtype: The dtype of ``torch.amp``; ``None`` for none.
 
@@ -70,6 +72,7 @@ class Translator:
         self._device = device
         self._max_source_len = max_source_len
         self._max_num_tokens = max_num_tokens
+        self._max_batch_size = max_batch_size
         self._long_lines = long_lines
         self._num_hypotheses = num_hypotheses
         self._autocast_dtype = autocast_dtype
@@ -138,7 +141,7 @@ class Translator:
 
         num_done = 0
 
-        for batch in batches_by_length([len(seq) for seq in sources], self._max_num_tokens):
+        for batch in self._batches(sources):
             for index, hypotheses in zip(
                 batch, self._generate([sources[i] for i in batch]), strict=True
             ):
@@ -150,6 +153,11 @@ class Translator:
                 on_batch(num_done / len(sources))
 
         return parts
+
+    def _batches(self, sources: Sequence[Tensor]) -> Iterator[list[int]]:
+        for batch in batches_by_length([len(seq) for seq in sources], self._max_num_tokens):
+            for begin in range(0, len(batch), self._max_batch_size):
+                yield batch[begin : begin + self._max_batch_size]
 
     def _generate(self, sources: Sequence[Tensor]) -> list[list[GeneratedHypothesis]]:
         seqs, lengths = pad(sources, self._pad_idx)

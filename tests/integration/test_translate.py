@@ -464,7 +464,8 @@ CASES = {
     ),
     "a run that does not exist": (
         ("run.path=nowhere",),
-        "run.path is nowhere, which is not a run of mt finetune: nowhere is not there, not a run.",
+        "run.path must be the output directory of a run of mt finetune: nowhere is not there, "
+        "not a run.",
     ),
     "a run without a checkpoint": (
         ("run.path=young",),

@@ -33,7 +33,9 @@ def take_from_run(config: TranslateConfig, resolver: DependencyResolver) -> None
     try:
         folder = find_folder(run.path)
     except ReportError as ex:
-        raise UsageError(f"run.path is {run.path}, which is not a run of mt finetune: {ex}") from ex
+        raise UsageError(
+            f"run.path must be the output directory of a run of mt finetune: {ex}"
+        ) from ex
 
     checkpoints = run.checkpoint_dir or folder / "checkpoints"
 

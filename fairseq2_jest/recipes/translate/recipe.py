@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.error import NotSupportedError
 from fairseq2.logging import log
 from fairseq2.models.seq2seq import Seq2SeqModel
 from fairseq2.recipe.base import Recipe, RecipeContext
@@ -109,7 +110,8 @@ def create_translator(
 ) -> Translator:
     """Loads the model of the recipe's config; a collective.
 
-    :raises TranslationError: The model does not fit the tokenizer or the length of sources.
+    :raises TranslationError: The model does not fit the tokenizer or the length of sources, or the
+        tokenizer the direction.
     """
     config = context.get_config_as(TranslateConfig)
 
@@ -119,17 +121,26 @@ def create_translator(
 
     amp = config.generator
 
-    return Translator(
-        context.get_seq2seq_generator(),
-        tokenizer,
-        direction,
-        device=context.device,
-        max_source_len=config.translation.max_source_len,
-        max_num_tokens=config.translation.max_num_tokens,
-        long_lines=config.translation.long_lines,
-        num_hypotheses=config.output.num_hypotheses,
-        autocast_dtype=amp.amp_dtype if amp.amp and amp.amp_dtype != torch.float32 else None,
-    )
+    settings = config.translation
+
+    try:
+        return Translator(
+            context.get_seq2seq_generator(),
+            tokenizer,
+            direction,
+            device=context.device,
+            max_source_len=settings.max_source_len,
+            max_num_tokens=settings.max_num_tokens,
+            max_batch_size=settings.max_batch_size,
+            long_lines=settings.long_lines,
+            num_hypotheses=config.output.num_hypotheses,
+            autocast_dtype=amp.amp_dtype if amp.amp and amp.amp_dtype != torch.float32 else None,
+        )
+    except NotSupportedError as ex:
+        raise TranslationError(
+            f"The tokenizer cannot be used for direction {direction} ({ex}); name languages that "
+            "it knows."
+        ) from ex
 
 
 def _open_source(context: RecipeContext) -> SourceFile:

@@ -49,6 +49,7 @@ def test_the_suffix_says_the_format(name: str | None, format_: str) -> None:
         (OutputConfig(column=""), "`column` must be a name without tabs"),
         (TranslationConfig(max_source_len=7), "`max_source_len` must be at least 8, but is 7."),
         (TranslationConfig(max_num_tokens=255), "at least `max_source_len` (256), but is 255."),
+        (TranslationConfig(max_batch_size=0), "`max_batch_size` must be at least 1, but is 0."),
         (TranslationConfig(block_size=0), "`block_size` must be at least 1, but is 0."),
         (TranslationConfig(log_every_seconds=0.0), "`log_every_seconds` must be positive"),
     ],

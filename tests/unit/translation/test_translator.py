@@ -100,14 +100,17 @@ def test_fewer_hypotheses_are_the_first_of_more() -> None:
 @given(
     blanks=st.lists(st.booleans(), min_size=1, max_size=12),
     max_num_tokens=st.integers(MAX_LEN, 300),
+    max_batch_size=st.integers(1, 12),
     seed=st.integers(0, 1000),
 )
-def test_order_and_empty_texts_stay(blanks: list[bool], max_num_tokens: int, seed: int) -> None:
+def test_order_and_empty_texts_stay(
+    blanks: list[bool], max_num_tokens: int, max_batch_size: int, seed: int
+) -> None:
     pool = random.Random(seed).sample([source for source, _ in sentences(40)], len(blanks))
 
     texts = ["" if blank else text for blank, text in zip(blanks, pool, strict=True)]
 
-    translations = translator(max_num_tokens=max_num_tokens)(texts)
+    translations = translator(max_num_tokens=max_num_tokens, max_batch_size=max_batch_size)(texts)
 
     assert [t.hypotheses == () for t in translations] == blanks
 
@@ -172,6 +175,16 @@ def test_no_texts_are_no_batches() -> None:
     assert translator()([], shares.append) == []
     assert translator()(["", ""], shares.append) == [Translation(), Translation()]
     assert shares == []
+
+
+def test_a_batch_has_no_more_texts_than_it_may() -> None:
+    shares: list[float] = []
+
+    translator(max_num_tokens=10_000, max_batch_size=3)(
+        [source for source, _ in sentences(8)], shares.append
+    )
+
+    assert shares == [3 / 8, 6 / 8, 1.0]
 
 
 def test_progress_ends_at_one() -> None:
