@@ -152,15 +152,7 @@ def check_translation_kills(folder: Path, *, num_kills: int, seed: int) -> None:
 
     undisturbed = folder / "undisturbed"
 
-    process = start(undisturbed, *overrides)
-
-    _wait_for_block(process, undisturbed)
-
-    begin = time.monotonic()
-
-    finish(process)
-
-    duration = time.monotonic() - begin
+    finish(start(undisturbed, *overrides))
 
     expected = (undisturbed / "translations.txt").read_bytes()
 
@@ -171,9 +163,10 @@ def check_translation_kills(folder: Path, *, num_kills: int, seed: int) -> None:
 
         killed = start(out, *overrides)
 
-        _wait_for_block(killed, out)
+        _wait_for_blocks(killed, out, moments.randrange(1, 38))
 
-        killed.process.join(duration * moments.uniform(0.0, 0.9))
+        # A block takes some hundredths of a second: anywhere in one.
+        killed.process.join(moments.uniform(0.0, 0.05))
         killed.process.kill()
         killed.wait()
 
@@ -193,6 +186,6 @@ def check_translation_kills(folder: Path, *, num_kills: int, seed: int) -> None:
     assert num_partial > num_kills // 2
 
 
-def _wait_for_block(process: Forked, out: Path) -> None:
-    while process.process.is_alive() and not shards(out):
-        time.sleep(0.01)
+def _wait_for_blocks(process: Forked, out: Path, num: int) -> None:
+    while process.process.is_alive() and len(shards(out)) < num:
+        time.sleep(0.005)

@@ -472,6 +472,21 @@ CASES = {
         "The run in young has no checkpoint in young/checkpoints; wait for its first one, or name "
         "another run in run.path.",
     ),
+    "a file of a model that does not exist": (
+        ("run.path=null", "model.path=nowhere.pt", "model.family=nllb"),
+        "model.path is nowhere.pt, which does not exist; mend the path (relative paths start from "
+        "{folder}).",
+    ),
+    "a model that is not known": (
+        ("run.path=null", "model.name=nllb-200_dense_distil_600m"),
+        "model.name is nllb-200_dense_distil_600m, which is not a known model; did you mean "
+        "nllb-200_dense_distill_600m or nllb-200_dense_distill_1b or nllb-200_dense_3b?",
+    ),
+    "a run that wants pickles to be trusted": (
+        ("run.path=unsafe",),
+        "unsafe/checkpoints/model.yaml sets `restrict` to false, with which a checkpoint could run "
+        "any code; remove that line.",
+    ),
     "a step that was not saved": (
         ("run.checkpoint=3",),
         "run.checkpoint is 3, but the run in {run} has checkpoints of step 1, 2 only; name one of "
@@ -513,7 +528,7 @@ def folder(run: Path, tmp_path: Path) -> Path:
     (tmp_path / "latin.txt").write_bytes("ok\nfür\n".encode("latin-1").replace(b"f", b"fo"))
     (tmp_path / "table.tsv").write_text("id\ten\n1\ta dog .\n")
 
-    for name in ("young", "unscored"):
+    for name in ("young", "unscored", "unsafe"):
         (tmp_path / name).mkdir()
 
         shutil.copy(run / "config.yaml", tmp_path / name)
@@ -521,8 +536,13 @@ def folder(run: Path, tmp_path: Path) -> Path:
     # fairseq2 itself takes an empty folder for a checkpoint.
     (tmp_path / "young" / "checkpoints" / "step_1").mkdir(parents=True)
 
-    shutil.copytree(run / "checkpoints", tmp_path / "unscored" / "checkpoints")
+    for name in ("unscored", "unsafe"):
+        shutil.copytree(run / "checkpoints", tmp_path / name / "checkpoints")
+
     shutil.rmtree(tmp_path / "unscored" / "checkpoints" / "scores")
+
+    with (tmp_path / "unsafe" / "checkpoints" / "model.yaml").open("a") as card:
+        card.write("restrict: false\n")
 
     return tmp_path
 
@@ -560,6 +580,24 @@ def test_a_length_that_the_model_does_not_take_is_told(run: Path, folder: Path) 
     check_told(
         result,
         "translation.max_source_len is 300, but the model takes at most 256 tokens; lower it.",
+    )
+
+
+def test_a_damaged_checkpoint_is_told(run: Path, folder: Path) -> None:
+    (file,) = (folder / "unscored" / "checkpoints" / "step_2" / "model").rglob("*.pt")
+
+    os.truncate(file, 1000)
+
+    result = run_program(
+        *("mt", "translate", "out", "--preset", "demo", "--no-rich", "--config"),
+        *("run.path=unscored", "input.path=in.txt"),
+        folder=folder,
+    )
+
+    check_told(
+        result,
+        "The checkpoint of step 2 of the run in unscored is damaged; name another in "
+        "run.checkpoint, or copy it again.",
     )
 
 

@@ -113,6 +113,12 @@ def _saved_steps(checkpoints: Path, resolver: DependencyResolver) -> tuple[list[
             f"The checkpoints in {checkpoints} cannot be used ({ex}); name another run in run.path."
         ) from ex
 
+    if (cards.maybe_get_metadata("checkpoint@") or {}).get("restrict") is False:
+        raise UsageError(
+            f"{checkpoints / 'model.yaml'} sets `restrict` to false, with which a checkpoint could "
+            "run any code; remove that line."
+        )
+
     return steps, next((step for step in _ranked(cards) if step in steps), None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from fairseq2.assets import AssetCardError
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.error import NotSupportedError
 from fairseq2.logging import log
@@ -110,12 +111,21 @@ def create_translator(
 ) -> Translator:
     """Loads the model of the recipe's config; a collective.
 
-    :raises TranslationError: The model does not fit the tokenizer or the length of sources, or the
-        tokenizer the direction.
+    :raises TranslationError: The checkpoint of a run is damaged, or the model does not fit the
+        tokenizer, the length of sources or the direction.
     """
     config = context.get_config_as(TranslateConfig)
 
-    model = context.get_model_as(Seq2SeqModel)
+    try:
+        model = context.get_model_as(Seq2SeqModel)
+    except AssetCardError as ex:
+        if config.run.path is None:
+            raise
+
+        raise TranslationError(
+            f"The checkpoint of step {config.run.checkpoint} of the run in {config.run.path} is "
+            "damaged; name another in run.checkpoint, or copy it again."
+        ) from ex
 
     _check_model(model, tokenizer, config.translation.max_source_len)
 
