@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.config import compression_of
 from fairseq2_jest.translation.config import OutputConfig, TextFormat
-from fairseq2_jest.translation.errors import TranslationError
+from fairseq2_jest.translation.errors import TranslationError, writing
 from fairseq2_jest.translation.result import Hypothesis, Translation
 from fairseq2_jest.translation.source import JsonLinesSource, SourceFile, SourceLine
 
@@ -156,19 +156,20 @@ def create_renderer(config: OutputConfig, format_: TextFormat, source: SourceFil
 def write_output(path: Path, lines: Iterable[str]) -> None:
     """Writes ``lines`` to ``path``, compressed if its name says so; it appears when it is whole.
 
-    :raises OSError: It cannot be written.
+    :raises TranslationError: It cannot be written.
     """
     # With the suffix, which decides the compression.
     scratch = path.with_name(f".tmp-{path.name}")
 
-    with closing(_open(scratch)) as stream:
-        for line in lines:
-            stream.write(line.encode() + b"\n")
+    with writing(path):
+        with closing(_open(scratch)) as stream:
+            for line in lines:
+                stream.write(line.encode() + b"\n")
 
-    with scratch.open("rb") as written:
-        os.fsync(written.fileno())
+        with scratch.open("rb") as written:
+            os.fsync(written.fileno())
 
-    scratch.replace(path)
+        scratch.replace(path)
 
 
 def _open(path: Path) -> BinaryIO:

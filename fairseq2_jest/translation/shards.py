@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from fairseq2_jest.translation.errors import TranslationError
+from fairseq2_jest.translation.errors import TranslationError, writing
 from fairseq2_jest.translation.result import Hypothesis, Translation
 
 _SUFFIX: Final = ".jsonl"
@@ -75,22 +75,23 @@ class Shards:
     def write(self, block: int, translations: Sequence[Translation]) -> None:
         """Makes the result of a block safe.
 
-        :raises OSError: It cannot be written.
+        :raises TranslationError: It cannot be written.
         """
         if len(translations) != self.size_of(block):
             raise ValueError(f"Block {block} has {self.size_of(block)} lines.")
 
         scratch = self.folder / f".{block:08}.{os.getpid()}.tmp"
 
-        with scratch.open("w", encoding="utf-8") as stream:
-            for translation in translations:
-                stream.write(json.dumps(asdict(translation), ensure_ascii=False) + "\n")
+        with writing(self._file(block)):
+            with scratch.open("w", encoding="utf-8") as stream:
+                for translation in translations:
+                    stream.write(json.dumps(asdict(translation), ensure_ascii=False) + "\n")
 
-            stream.flush()
+                stream.flush()
 
-            os.fsync(stream.fileno())
+                os.fsync(stream.fileno())
 
-        scratch.replace(self._file(block))
+            scratch.replace(self._file(block))
 
     def read(self) -> Iterator[Translation]:
         """Yields the translations of all lines, in order.

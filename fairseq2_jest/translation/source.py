@@ -250,10 +250,16 @@ def open_source(
     :param source_lang: The language code, under which the text may stand in ``jsonl``.
     :param name: What messages call the file, its path by default.
 
-    :raises TranslationError: The header of the file lacks the column.
+    :raises TranslationError: The header of the file lacks the column, or it is a pipe.
     :raises CorpusError: The file cannot be read.
     """
     name = name or str(path)
+
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise TranslationError(
+            f"{name} is not a file that can be read more than once; leave input.path out, and pipe "
+            "it into standard input."
+        )
 
     match input_format(config):
         case "text":

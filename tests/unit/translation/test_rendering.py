@@ -220,6 +220,13 @@ def test_the_output_is_compressed_as_it_is_called(name: str, tmp_path: Path) -> 
     assert path.read_bytes() == before
 
 
+def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").mkdir()
+
+    with pytest.raises(TranslationError, match=r"out\.txt cannot be written \(Is a directory\)"):
+        write_output(tmp_path / "out.txt", ["x"])
+
+
 def test_a_failed_output_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text("old")

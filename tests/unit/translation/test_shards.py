@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,23 @@ def test_what_a_kill_left_is_removed_and_never_counted(tmp_path: Path) -> None:
     shards.clean()
 
     assert [file.name for file in tmp_path.iterdir()] == ["notes.jsonl"]
+
+
+def test_a_full_disk_is_told_and_leaves_no_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    shards = Shards(tmp_path, num_lines=1, block_size=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+
+        with pytest.raises(TranslationError, match=r"00000000\.jsonl cannot be written \(No space"):
+            shards.write(0, [translation("a")])
+
+    assert shards.missing() == [0]
 
 
 def test_a_block_of_another_size_is_a_mistake(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,13 @@ def test_a_missing_or_cut_file_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(CorpusError, match=r"a\.txt\.gz is damaged"):
         source(path).survey()
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(TranslationError, match="pipe it into standard input"):
+        source(tmp_path / "pipe")
 
 
 def test_a_change_while_it_is_read_is_seen(tmp_path: Path) -> None:
