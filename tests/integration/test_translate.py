@@ -325,6 +325,23 @@ def test_a_checkpoint_is_chosen(checkpoint: str, step: int, run: Path) -> None:
     assert config.common.assets.prev_checkpoint_dir == run / "checkpoints"
 
 
+def test_a_run_is_found_where_fairseq2_put_it(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "outer" / "ws_1.0a1b2c3d"
+
+    shutil.copytree(run, folder)
+
+    config = load(f"run.path={tmp_path / 'outer'}")
+
+    assert config.common.assets.prev_checkpoint_dir == folder / "checkpoints"
+
+    elsewhere = (folder / "checkpoints").rename(tmp_path / "elsewhere")
+
+    config = load(f"run.path={folder}", f"run.checkpoint_dir={elsewhere}", "run.checkpoint=last")
+
+    assert config.common.assets.prev_checkpoint_dir == elsewhere
+    assert config.model.name == "checkpoint_step_2"
+
+
 def test_checkpoints_give_translations_of_their_own(alone: Path, run: Path, tmp_path: Path) -> None:
     file = write_lines(tmp_path / "in.txt", LINES[:30])
 
