@@ -40,6 +40,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         recipe="fairseq2_jest.recipes.embed.recipe:EmbedRecipe",
         check="fairseq2_jest.recipes.embed.check:check",
     ),
+    Command(
+        name="translate",
+        help="translate a file or standard input by beam search",
+        recipe="fairseq2_jest.recipes.translate.recipe:TranslateRecipe",
+        check="fairseq2_jest.recipes.translate.check:check",
+    ),
 )
 
 

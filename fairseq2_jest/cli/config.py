@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from fairseq2.composition import _register_library
 from fairseq2.datasets import DatasetFamily
@@ -47,6 +47,16 @@ class ConfigSources:
     """The ``NAME=VALUE`` items of each ``--config``, in order."""
 
 
+@runtime_checkable
+class SupportsCompletion(Protocol):
+    """A config that fills sections in by what others name, once all its layers are there."""
+
+    def complete(self, resolver: DependencyResolver) -> None:
+        """
+        :raises UsageError: What is named cannot be used.
+        """
+
+
 @contextmanager
 def load_config(
     recipe: Recipe, sources: ConfigSources
@@ -80,6 +90,9 @@ def load_config(
         _check_extension(container)
 
         config = _load(container, recipe.config_kls, sources)
+
+        if isinstance(config, SupportsCompletion):
+            config.complete(container)
 
         loaded.append(config)
 

@@ -16,6 +16,7 @@ _ERRORS: Final = (
     "fairseq2_jest.selection.errors:SelectionError",
     "fairseq2_jest.selection.errors:ResumeError",
     "fairseq2_jest.training.errors:TrainingError",
+    "fairseq2_jest.translation.errors:TranslationError",
 )
 
 

@@ -17,7 +17,11 @@ from tests.integration.runs import TINY, chosen
 REPOSITORY = Path(__file__).parents[2]
 
 PRESETS = sorted(f.stem for f in REPOSITORY.glob("recipes/finetune/*.yaml"))
-ALL_PRESETS = [*PRESETS, *sorted(f.stem for f in REPOSITORY.glob("recipes/embed/*.yaml"))]
+ALL_PRESETS = [
+    *PRESETS,
+    *sorted(f.stem for f in REPOSITORY.glob("recipes/embed/*.yaml")),
+    *sorted(f.stem for f in REPOSITORY.glob("recipes/translate/*.yaml")),
+]
 CARDS = sorted(f.name for f in REPOSITORY.glob("assets/*.yaml"))
 
 

@@ -23,7 +23,8 @@ MODELS = {"models", "adapters"}
 ALLOWED: dict[str, set[str]] = (
     {package: set() for package in FOUNDATION | MODELS}
     | {stage: MODELS | set(STAGES[:idx]) for idx, stage in enumerate(STAGES)}
-    | {package: {"corpus", "embedding"} | MODELS for package in ("influence", "augmentation")}
+    | {package: {"corpus", "embedding"} | MODELS for package in ("influence", "translation")}
+    | {"augmentation": {"corpus", "embedding", "translation"} | MODELS}
 )
 
 SEES_ALL = {"cli", "recipes", "extension", "__init__", "__main__"}

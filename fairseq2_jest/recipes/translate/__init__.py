@@ -1,0 +1,1 @@
+"""`fairseq2 mt translate`: translate a file by beam search."""

@@ -1,0 +1,44 @@
+"""`fairseq2 mt check translate`: what would be translated, and with what, without starting."""
+
+from __future__ import annotations
+
+from fairseq2.recipe.base import RecipeContext
+from fairseq2.runtime.dependency import get_dependency_resolver
+
+from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.recipes.translate.config import TranslateConfig
+from fairseq2_jest.recipes.translate.recipe import check_direction
+from fairseq2_jest.translation.config import input_format, output_format
+from fairseq2_jest.translation.rendering import create_renderer
+from fairseq2_jest.translation.source import open_source
+
+
+def check(config: TranslateConfig) -> list[str]:
+    """Reads the input, checks the languages, and returns a line about each part of the run.
+
+    :raises TranslationError: A line of the input cannot be read.
+    :raises CorpusError: The input cannot be read, or the tokenizer lacks a language.
+    """
+    path, format_ = config.input.path, input_format(config.input)
+
+    if path is None:
+        # Whatever it holds is not for a check to take.
+        lines = [f"standard input: {format_}"]
+    else:
+        lang = parse_direction(config.direction).source
+
+        source = open_source(config.input, path.expanduser(), lang)
+
+        create_renderer(config.output, output_format(config.output, format_), source)
+
+        lines = [f"{path}: {source.survey().num_lines:,} lines, {format_}"]
+
+    context = RecipeContext(get_dependency_resolver())
+
+    direction = check_direction(config, context.get_tokenizer())
+
+    model = config.model.name or config.model.path
+
+    of_run = "" if config.run.path is None else f" of {config.run.path}"
+
+    return [*lines, f"direction: {direction}", f"model: {model}{of_run}"]

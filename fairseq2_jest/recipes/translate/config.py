@@ -1,0 +1,130 @@
+"""The config of `fairseq2 mt translate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from fairseq2.recipe.config import (
+    BeamSearchConfig,
+    CommonSection,
+    GangSection,
+    GeneratorSection,
+    ReferenceModelSection,
+    Seq2SeqGeneratorSection,
+    TokenizerSection,
+)
+from fairseq2.runtime.dependency import DependencyResolver
+from fairseq2.utils.validation import Validatable, ValidationResult
+from typing_extensions import override
+
+from fairseq2_jest.corpus.errors import CorpusError
+from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.translation.config import InputConfig, OutputConfig, TranslationConfig
+
+
+@dataclass(kw_only=True)
+class RunSection(Validatable):
+    """A run of ``mt finetune`` to translate with."""
+
+    path: Path | None = None
+    """The output directory of the run, with or without the folder that fairseq2 makes in it;
+    ``None`` to translate with ``model`` and ``tokenizer``."""
+
+    checkpoint: Literal["best", "last"] | int | None = None
+    """``best`` by the run's ``regime.score_metric``, ``last``, or a step; ``None`` for the best
+    where the run has scores, else the last."""
+
+    checkpoint_dir: Path | None = None
+    """Where its checkpoints are, if it was started with ``--checkpoint-dir``."""
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        if self.path is None and self.checkpoint_dir is not None:
+            result.add_error("`path` must be given where `checkpoint_dir` is.")
+
+        return result
+
+
+@dataclass(kw_only=True)
+class TranslateConfig(Validatable):
+    """fairseq2's own sections, and those of a translation."""
+
+    direction: str = ""
+    """``<source language>-<target language>`` in the tokenizer's codes: ``eng_Latn-deu_Latn``."""
+
+    input: InputConfig = field(default_factory=InputConfig)
+    """What is translated."""
+
+    output: OutputConfig = field(default_factory=OutputConfig)
+    """What comes out, and where."""
+
+    run: RunSection = field(default_factory=RunSection)
+    """A run of ``mt finetune`` that ``model`` and ``tokenizer`` are taken from, whatever these say
+    themselves; of ``model``, what does not name a model, such as ``dtype``, stays."""
+
+    model: ReferenceModelSection = field(
+        default_factory=lambda: ReferenceModelSection(name="nllb-200_dense_distill_600m")
+    )
+    """The model."""
+
+    tokenizer: TokenizerSection = field(default_factory=lambda: TokenizerSection(name="nllb-200"))
+    """Its tokenizer."""
+
+    translation: TranslationConfig = field(default_factory=TranslationConfig)
+    """How lines become batches."""
+
+    # A bound that does not depend on the longest source of a batch, so that neither does the
+    # translation of a line.
+    seq2seq_generator: Seq2SeqGeneratorSection = field(
+        default_factory=lambda: Seq2SeqGeneratorSection(config=BeamSearchConfig(max_gen_len=256))
+    )
+    """The beam search."""
+
+    generator: GeneratorSection = field(default_factory=GeneratorSection)
+    """Automatic mixed precision; ``model.dtype`` is the dtype of the weights."""
+
+    gang: GangSection = field(default_factory=GangSection)
+    """fairseq2's processes."""
+
+    # The result is where the user said, and any number of processes can go on with it. What was
+    # made of something else is told by the manifest.
+    common: CommonSection = field(default_factory=lambda: CommonSection(no_sweep_dir=True))
+    """Threads, extra assets."""
+
+    def complete(self, resolver: DependencyResolver) -> None:
+        """Takes model and tokenizer from ``run``, where it names one; twice does no more than once.
+
+        :raises UsageError: There is no such run, or no such checkpoint in it.
+        """
+        # Imported late, since it knows this class.
+        from fairseq2_jest.recipes.translate.finished_run import take_from_run
+
+        take_from_run(self, resolver)
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        try:
+            parse_direction(self.direction)
+        except CorpusError as ex:
+            result.add_error(f"`direction` is wrong: {ex}")
+
+        if self.gang.tensor_parallel_size != 1:
+            result.add_error(
+                "`gang.tensor_parallel_size` must be 1: each process translates lines of its own."
+            )
+
+        beam = self.seq2seq_generator.config
+
+        if isinstance(beam, BeamSearchConfig) and beam.beam_size < self.output.num_hypotheses:
+            result.add_error(
+                f"`output.num_hypotheses` ({self.output.num_hypotheses}) must not exceed "
+                f"`seq2seq_generator.config.beam_size` ({beam.beam_size})."
+            )
+
+        return result

@@ -1,0 +1,241 @@
+"""The recipe of `fairseq2 mt translate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from fairseq2.assets import AssetCardError
+from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.error import NotSupportedError
+from fairseq2.logging import log
+from fairseq2.models.seq2seq import Seq2SeqModel
+from fairseq2.recipe.base import Recipe, RecipeContext
+from fairseq2.task import Task
+from typing_extensions import override
+
+from fairseq2_jest.cli.output import check_writable
+from fairseq2_jest.corpus.languages import check_language
+from fairseq2_jest.corpus.pair import Direction, parse_direction
+from fairseq2_jest.recipes.languages import tokenizer_languages
+from fairseq2_jest.recipes.translate.config import TranslateConfig
+from fairseq2_jest.recipes.translate.identity import identity_of
+from fairseq2_jest.recipes.translate.standard_input import (
+    STANDARD_INPUT_NAME,
+    save_standard_input,
+)
+from fairseq2_jest.recipes.translate.task import TranslateTask
+from fairseq2_jest.translation.config import FILE_SUFFIXES, input_format, output_format
+from fairseq2_jest.translation.errors import TranslationError
+from fairseq2_jest.translation.manifest import check_manifest, write_manifest
+from fairseq2_jest.translation.rendering import create_renderer
+from fairseq2_jest.translation.shards import Shards
+from fairseq2_jest.translation.source import SourceFile, Survey, open_source
+from fairseq2_jest.translation.translator import Translator
+
+
+class TranslateRecipe(Recipe):
+    """Translates a file with an encoder-decoder model."""
+
+    @override
+    def create_task(self, context: RecipeContext) -> Task:
+        config = context.get_config_as(TranslateConfig)
+
+        # Done already where the config came through the command line.
+        config.complete(context.resolver)
+
+        # The input comes first: what is wrong with it is said before a model is loaded.
+        source = _open_source(context)
+
+        format_ = output_format(config.output, input_format(config.input))
+
+        renderer = create_renderer(config.output, format_, source)
+
+        output_file = _output_file(context, f"translations{FILE_SUFFIXES[format_]}", source)
+
+        survey = source.survey()
+
+        tokenizer = context.get_tokenizer()
+
+        direction = check_direction(config, tokenizer)
+
+        _check_result(context, survey)
+
+        shards = Shards(
+            context.output_dir / "shards",
+            num_lines=survey.num_lines,
+            block_size=config.translation.block_size,
+        )
+
+        missing = _missing_blocks(context, shards)
+
+        translator = create_translator(context, tokenizer, direction) if missing else None
+
+        return TranslateTask(
+            source,
+            survey,
+            shards,
+            missing,
+            translator,
+            renderer,
+            output_file,
+            gangs=context.gangs,
+            output_dir=context.output_dir,
+            progress_reporter=context.progress_reporter,
+            log_every_seconds=config.translation.log_every_seconds,
+        )
+
+    @property
+    @override
+    def config_kls(self) -> type[object]:
+        return TranslateConfig
+
+
+def check_direction(config: TranslateConfig, tokenizer: Tokenizer) -> Direction:
+    """
+    :raises CorpusError: The tokenizer lacks a language; the near ones are named.
+    """
+    direction = parse_direction(config.direction)
+
+    known = tokenizer_languages(tokenizer)
+
+    if known is not None:
+        for lang in direction:
+            check_language(lang, known, f"direction {direction}")
+
+    return direction
+
+
+def create_translator(
+    context: RecipeContext, tokenizer: Tokenizer, direction: Direction
+) -> Translator:
+    """Loads the model of the recipe's config; a collective.
+
+    :raises TranslationError: The checkpoint of a run is damaged, or the model does not fit the
+        tokenizer, the length of sources or the direction.
+    """
+    config = context.get_config_as(TranslateConfig)
+
+    try:
+        model = context.get_model_as(Seq2SeqModel)
+    except AssetCardError as ex:
+        if config.run.path is None:
+            raise
+
+        raise TranslationError(
+            f"The checkpoint of step {config.run.checkpoint} of the run in {config.run.path} is "
+            "damaged; name another in run.checkpoint, or copy it again."
+        ) from ex
+
+    _check_model(model, tokenizer, config.translation.max_source_len)
+
+    amp = config.generator
+
+    settings = config.translation
+
+    try:
+        return Translator(
+            context.get_seq2seq_generator(),
+            tokenizer,
+            direction,
+            device=context.device,
+            max_source_len=settings.max_source_len,
+            max_num_tokens=settings.max_num_tokens,
+            max_batch_size=settings.max_batch_size,
+            long_lines=settings.long_lines,
+            num_hypotheses=config.output.num_hypotheses,
+            autocast_dtype=amp.amp_dtype if amp.amp and amp.amp_dtype != torch.float32 else None,
+        )
+    except NotSupportedError as ex:
+        raise TranslationError(
+            f"The tokenizer cannot be used for direction {direction} ({ex}); name languages that "
+            "it knows."
+        ) from ex
+
+
+def _open_source(context: RecipeContext) -> SourceFile:
+    config = context.get_config_as(TranslateConfig)
+
+    lang = parse_direction(config.direction).source
+
+    if config.input.path is not None:
+        return open_source(config.input, config.input.path.expanduser(), lang)
+
+    file = save_standard_input(context.output_dir, context.gangs.root)
+
+    return open_source(config.input, file, lang, name=STANDARD_INPUT_NAME)
+
+
+def _output_file(context: RecipeContext, default_name: str, source: SourceFile) -> Path:
+    path = context.get_config_as(TranslateConfig).output.path
+
+    if path is None:
+        return context.output_dir / default_name
+
+    path = path.expanduser().absolute()
+
+    if path.is_dir():
+        raise TranslationError(f"output.path is {path}, which is a folder; name a file in it.")
+
+    if path.exists() and source.path.exists() and path.samefile(source.path):
+        raise TranslationError(
+            f"output.path is {path}, which is the input; name another, for it would be overwritten."
+        )
+
+    check_writable(path.parent, "The folder of output.path")
+
+    return path
+
+
+def _check_result(context: RecipeContext, survey: Survey) -> None:
+    """Refuses an output directory with the result of something else; claims a new one."""
+    config, gang = context.get_config_as(TranslateConfig), context.gangs.root
+
+    identity = identity_of(config, survey, context.resolver)
+
+    known = check_manifest(context.output_dir, identity)
+
+    # All have looked before one writes.
+    gang.barrier()
+
+    if not known and gang.rank == 0:
+        write_manifest(context.output_dir, identity)
+
+
+def _missing_blocks(context: RecipeContext, shards: Shards) -> list[int]:
+    gang = context.gangs.root
+
+    if gang.rank == 0:
+        shards.clean()
+
+    gang.barrier()
+
+    missing = shards.missing()
+
+    if len(missing) < shards.num_blocks:
+        log.info(
+            "{:,} of {:,} blocks of lines are translated already.",
+            shards.num_blocks - len(missing),
+            shards.num_blocks,
+        )
+
+    # All have looked before one writes.
+    gang.barrier()
+
+    return missing
+
+
+def _check_model(model: Seq2SeqModel, tokenizer: Tokenizer, max_source_len: int) -> None:
+    if max_source_len > model.max_source_seq_len:
+        raise TranslationError(
+            f"translation.max_source_len is {max_source_len}, but the model takes at most "
+            f"{model.max_source_seq_len} tokens; lower it."
+        )
+
+    known = getattr(getattr(model, "final_proj", None), "output_dim", None)
+
+    if isinstance(known, int) and tokenizer.vocab_info.size > known:
+        raise TranslationError(
+            f"The tokenizer has {tokenizer.vocab_info.size} tokens, but the model knows {known}; "
+            "name the tokenizer that belongs to the model."
+        )

@@ -1,0 +1,1 @@
+"""Lines in, translations out: formats, long lines, beam search in batches, blocks that resume."""

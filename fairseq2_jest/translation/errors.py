@@ -1,0 +1,29 @@
+"""The one error of translating a file, and what becomes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class TranslationError(ValueError):
+    """A file cannot be translated as it was asked for.
+
+    The message is one sentence that names the file, line or field and says how to mend it.
+    """
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what goes wrong while ``path`` is written into a sentence.
+
+    :raises TranslationError: It cannot be written, as on a full disk.
+    """
+    try:
+        yield
+    except OSError as ex:
+        raise TranslationError(
+            f"{path} cannot be written ({ex.strerror or ex}); make room or mend its permissions, "
+            "and start the same command again: what is translated stays."
+        ) from ex

@@ -1,0 +1,164 @@
+"""Dividing the blocks and stopping in the midst, with a translator that needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from fairseq2.device import CPU
+from fairseq2.gang import FakeGang, Gangs
+from fairseq2.task import TaskStopException
+from fairseq2.utils.progress import NOOP_PROGRESS_REPORTER
+
+from fairseq2_jest.recipes.translate.progress import TranslationProgress
+from fairseq2_jest.recipes.translate.task import TranslateTask
+from fairseq2_jest.translation.config import InputConfig, OutputConfig
+from fairseq2_jest.translation.rendering import create_renderer
+from fairseq2_jest.translation.result import Hypothesis, Translation
+from fairseq2_jest.translation.shards import Shards
+from fairseq2_jest.translation.source import open_source
+
+LINES = ["a", "b", "", "d", "e", "f", "g"]
+
+
+class Shouting:
+    """Translates into upper case, two texts at a time."""
+
+    def __init__(self) -> None:
+        self.texts: list[list[str]] = []
+        self.on_text: Callable[[str], None] = lambda text: None
+
+    def __call__(
+        self, texts: Sequence[str], on_batch: Callable[[float], None]
+    ) -> list[Translation]:
+        self.texts.append(list(texts))
+
+        for number, text in enumerate(texts, start=1):
+            self.on_text(text)
+
+            on_batch(number / len(texts))
+
+        return [
+            Translation(hypotheses=(Hypothesis(text=t.upper(), score=0.0),)) if t else Translation()
+            for t in texts
+        ]
+
+
+def create_task(folder: Path, translator: Shouting, rank: int = 0, size: int = 1) -> TranslateTask:
+    path = folder / "in.txt"
+
+    if not path.exists():
+        path.write_text("".join(f"{line}\n" for line in LINES))
+
+    source = open_source(InputConfig(path=path), path, "eng_Latn")
+
+    shards = Shards(folder / "shards", num_lines=len(LINES), block_size=2)
+    shards.clean()
+
+    gang = FakeGang(CPU, rank=rank, size=size)
+
+    alone = FakeGang(CPU)
+
+    return TranslateTask(
+        source,
+        source.survey(),
+        shards,
+        shards.missing(),
+        translator,  # type: ignore[arg-type]
+        create_renderer(OutputConfig(), "text", source),
+        folder / "out.txt",
+        gangs=Gangs(root=gang, dp=gang, rdp=gang, sdp=alone, tp=alone, pp=alone),
+        output_dir=folder,
+        progress_reporter=NOOP_PROGRESS_REPORTER,
+        log_every_seconds=1.0,
+    )
+
+
+def test_blocks_become_one_file(tmp_path: Path) -> None:
+    translator = Shouting()
+
+    create_task(tmp_path, translator).run()
+
+    assert translator.texts == [["a", "b"], ["", "d"], ["e", "f"], ["g"]]
+    assert (tmp_path / "out.txt").read_text() == "A\nB\n\nD\nE\nF\nG\n"
+
+
+def test_ranks_take_turns_and_the_first_writes(tmp_path: Path) -> None:
+    first, second = Shouting(), Shouting()
+
+    # Both look at what is missing before either writes.
+    one, other = (create_task(tmp_path, t, rank, 2) for rank, t in enumerate((first, second)))
+
+    other.run()
+
+    assert not (tmp_path / "out.txt").exists()
+
+    one.run()
+
+    assert second.texts == [["", "d"], ["g"]]
+    assert first.texts == [["a", "b"], ["e", "f"]]
+    assert (tmp_path / "out.txt").read_text() == "A\nB\n\nD\nE\nF\nG\n"
+
+
+@pytest.mark.parametrize(("stop_at", "num_safe"), [("a", 0), ("d", 1), ("e", 2)])
+def test_a_stop_keeps_whole_blocks_and_the_rest_is_done_later(
+    stop_at: str, num_safe: int, tmp_path: Path
+) -> None:
+    translator = Shouting()
+
+    task = create_task(tmp_path, translator)
+
+    translator.on_text = lambda text: task.request_stop() if text == stop_at else None
+
+    with pytest.raises(TaskStopException):
+        task.run()
+
+    assert task.step_nr == num_safe == len(list((tmp_path / "shards").iterdir()))
+    assert not (tmp_path / "out.txt").exists()
+
+    later = Shouting()
+
+    create_task(tmp_path, later).run()
+
+    assert len(later.texts) == 4 - num_safe
+    assert (tmp_path / "out.txt").read_text() == "A\nB\n\nD\nE\nF\nG\n"
+
+
+def test_progress_counts_all_ranks_and_tells_rate_and_time_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress_module = "fairseq2_jest.recipes.translate.progress"
+
+    now, logged = [0.0], list[str]()
+
+    monkeypatch.setattr(f"{progress_module}.monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        f"{progress_module}.log.info", lambda text, *args: logged.append(text.format(*args))
+    )
+
+    shards = Shards(tmp_path, num_lines=1000, block_size=100)
+    shards.write(0, [Translation()] * 100)
+
+    progress = TranslationProgress(shards, NOOP_PROGRESS_REPORTER, log_every_seconds=10.0)
+
+    # A block by another rank, and half of an own one.
+    shards.write(7, [Translation()] * 100)
+
+    now[0] = 5.0
+    progress.update(50)
+
+    assert logged == []
+
+    now[0] = 10.0
+    progress.update(50)
+
+    assert logged == ["250 of 1,000 lines, 15.0 lines/s, 0:00:50 left."]
+
+    silent = TranslationProgress(shards, None, log_every_seconds=10.0)
+
+    now[0] = 100.0
+    silent.update(1)
+    silent.close()
+
+    assert len(logged) == 1
