@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.arms import Arm, checkpoint, run_arms
-from benchmarks.demo import DIRECTION, ROOT, regime
+from benchmarks.demo import DIRECTION, FILTERED, ROOT, regime
 from benchmarks.efficiency import slug, tell
 
 RESULTS = ROOT / "benchmarks" / "results" / "data_efficiency"
@@ -37,13 +37,6 @@ POOLS: Mapping[str, Mapping[str, object]] = {
     "known-0.5-noise-0.5": {"known_share": 0.5, "noise_share": 0.5},
 }
 """What the pool of each corpus holds, as the built-in corpus's config says it."""
-
-
-FILTER = "dataset.min_reference_score=0.5"
-"""Passes 87 % of the clean pairs and as many of the scrambled, 15 % of the truncated, no others."""
-
-
-ARM_FILTERED = (FILTER, "reference_encoder={name: builtin, config: {}}")
 
 
 def _joint(**config: object) -> tuple[str, tuple[str, ...]]:
@@ -72,9 +65,9 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "iid": ("demo-iid", ()),
     "iid + trusted": ("demo-iid", ("dataset.train_split=train_and_trusted",)),
     "iid, clean only": ("demo-iid", ("dataset.train_split=clean",)),
-    "iid, filtered": ("demo-iid", ARM_FILTERED),
-    "joint, filtered": (_joint()[0], (*_joint()[1], FILTER)),
-    "joint, learner 0, filtered": (_joint()[0], (*_joint(learner_weight=0.0)[1], FILTER)),
+    "iid, filtered": ("demo-iid", FILTERED),
+    "joint, filtered": (_joint()[0], (*_joint()[1], *FILTERED)),
+    "joint, learner 0, filtered": (_joint()[0], (*_joint(learner_weight=0.0)[1], *FILTERED)),
     "independent": (
         "demo-jest",
         ("batch_selector.name=independent", "batch_selector.config={super_batch_size: 1000}"),
@@ -105,7 +98,7 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "joint, reducible, shortlist 0.15": _reducible(shortlist=0.15),
     "joint, reducible, shortlist 0.5": _reducible(shortlist=0.5),
     "reducible alone": _reducible(shortlist=1.0, learner_weight=1.0, reference_weight=0.0),
-    "reference model, iid, filtered": ("demo-iid", (*ARM_FILTERED, FROM_REFERENCE)),
+    "reference model, iid, filtered": ("demo-iid", (*FILTERED, FROM_REFERENCE)),
     "reference model, iid, clean only": (
         "demo-iid",
         ("dataset.train_split=clean", FROM_REFERENCE),
