@@ -23,7 +23,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "data_efficiency"
 
 NUM_PRETRAIN_STEPS = 300
 
-NUM_REFERENCE_STEPS = 100
+NUM_REFERENCE_STEPS = 200
 """What the reference model learns from the trusted pairs, after the same pre-training."""
 
 REFERENCE_MODEL = "<reference model>"
