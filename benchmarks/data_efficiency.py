@@ -29,6 +29,15 @@ NUM_REFERENCE_STEPS = 200
 REFERENCE_MODEL = "<reference model>"
 """Stands in an arm's overrides for the checkpoint of that model."""
 
+SMALL_REFERENCE_MODEL = "<reference model of few pairs>"
+"""Likewise, for one that saw 1,000 trusted pairs five times."""
+
+REFERENCES = {
+    REFERENCE_MODEL: ("reference", "trusted", NUM_REFERENCE_STEPS),
+    SMALL_REFERENCE_MODEL: ("reference-1000", "few_trusted", 50),
+}
+"""Their folder, what they are trained on, and for how many steps."""
+
 POOLS: Mapping[str, Mapping[str, object]] = {
     "clean": {},
     "noise-0.5": {"noise_share": 0.5},
@@ -46,7 +55,9 @@ def _joint(**config: object) -> tuple[str, tuple[str, ...]]:
     )
 
 
-def _reducible(**config: object) -> tuple[str, tuple[str, ...]]:
+def _reducible(
+    reference_model: str = REFERENCE_MODEL, **config: object
+) -> tuple[str, tuple[str, ...]]:
     preset, overrides = _joint(
         **{"learner_view": "reducible_loss", "learner_weight": 2.0, "shortlist": 0.3, **config}
     )
@@ -55,7 +66,7 @@ def _reducible(**config: object) -> tuple[str, tuple[str, ...]]:
         *overrides,
         "reference_model.family=nllb",
         "reference_model.arch=tiny_builtin",
-        f"reference_model.path={REFERENCE_MODEL}",
+        f"reference_model.path={reference_model}",
     )
 
 
@@ -95,6 +106,7 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "joint, super-batch 500": _joint(learner_weight=0.0, super_batch_size=500, filter_ratio=0.8),
     "joint, super-batch 2000": _joint(learner_weight=0.0, super_batch_size=2000, filter_ratio=0.95),
     "joint, reducible": _reducible(),
+    "joint, reducible, 1,000 trusted": _reducible(SMALL_REFERENCE_MODEL),
     "joint, reducible, shortlist 0.15": _reducible(shortlist=0.15),
     "joint, reducible, shortlist 0.5": _reducible(shortlist=0.5),
     "reducible alone": _reducible(shortlist=1.0, learner_weight=1.0, reference_weight=0.0),
@@ -143,22 +155,28 @@ def main() -> None:
 
     model = checkpoint(out, pretraining, NUM_PRETRAIN_STEPS)
 
-    reference = Arm(
-        name="reference model",
-        key="reference",
-        preset="demo-iid",
-        file=_config(out, "clean"),
-        overrides=(
-            "dataset.train_split=trusted",
-            f"model.path={model}",
-            "optimizer.config.lr=0.001",
-            *regime(NUM_REFERENCE_STEPS, 1),
-        ),
-    )
+    references = {
+        placeholder: Arm(
+            name=key,
+            key=key,
+            preset="demo-iid",
+            file=_config(out, "clean"),
+            overrides=(
+                f"dataset.train_split={split}",
+                f"model.path={model}",
+                "optimizer.config.lr=0.001",
+                *regime(num_steps, 1),
+            ),
+        )
+        for placeholder, (key, split, num_steps) in REFERENCES.items()
+    }
 
-    run_arms([reference], out)
+    run_arms(list(references.values()), out)
 
-    reference_model = str(checkpoint(out, reference, NUM_REFERENCE_STEPS))
+    filled_in = {
+        placeholder: str(checkpoint(out, arm, REFERENCES[placeholder][2]))
+        for placeholder, arm in references.items()
+    }
 
     arms = [
         (
@@ -173,7 +191,7 @@ def main() -> None:
                     f"common.seed={seed}",
                     "optimizer.config.lr=0.001",
                     *regime(args.steps, 10),
-                    *(o.replace(REFERENCE_MODEL, reference_model) for o in overrides),
+                    *(fill_in(override, filled_in) for override in overrides),
                 ),
             ),
         )
@@ -189,6 +207,14 @@ def main() -> None:
         tell(RESULTS / corpus, ARMS, args.steps, f"Built-in corpus, {corpus}")
 
 
+def fill_in(override: str, values: Mapping[str, str]) -> str:
+    """Puts what is known only now into an override."""
+    for placeholder, value in values.items():
+        override = override.replace(placeholder, value)
+
+    return override
+
+
 def _config(out: Path, corpus: str) -> Path:
     """Writes the config that names a corpus: the pool, its clean pairs alone, and the others."""
 
@@ -202,7 +228,8 @@ def _config(out: Path, corpus: str) -> Path:
         split("train_and_trusted", **pool),
         split("train_and_trusted", part="trusted", size=8_000),
         split("trusted", part="trusted", size=8_000),
-        split("clean", part="pool", size=30_000),
+        split("few_trusted", part="trusted", size=1_000),
+        split("clean", **{**pool, "noise_share": 0.0}),
         split("valid", part="valid", size=500),
     ]
 

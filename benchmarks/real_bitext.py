@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.arms import Arm, checkpoint, run_arms
-from benchmarks.data_efficiency import REFERENCE_MODEL
+from benchmarks.data_efficiency import REFERENCE_MODEL, fill_in
 from benchmarks.demo import DIRECTION, ROOT, regime
 from benchmarks.efficiency import slug, tell
 
@@ -219,7 +219,7 @@ def main() -> int:
                 "optimizer.config.lr=0.001",
                 size_of[preset],
                 *regime(bitext.num_steps, 5),
-                *(_fill_in(override, filled_in) for override in overrides),
+                *(fill_in(override, filled_in) for override in overrides),
             ),
         )
         for seed in range(1, args.seeds + 1)
@@ -234,13 +234,6 @@ def main() -> int:
     tell(folder, ARMS, bitext.num_steps, args.corpus)
 
     return 0
-
-
-def _fill_in(override: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        override = override.replace(name, value)
-
-    return override
 
 
 def _prepare(bitext: Bitext, out: Path) -> tuple[Path, float]:
