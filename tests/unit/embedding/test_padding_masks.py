@@ -80,7 +80,7 @@ def test_attention_that_is_not_torchs_keeps_its_masks() -> None:
 
     for name, module in list(learner.named_modules()):
         if name.endswith("attn"):
-            module.sdpa = NaiveSDPA(module.sdpa.bias)  # type: ignore[union-attr, arg-type]
+            module.sdpa = NaiveSDPA(module.sdpa.bias)
 
     expected = logits(learner, LENGTHS)
 
