@@ -25,12 +25,12 @@ def batched_padding_masks(model: Module) -> Iterator[None]:
     """Within it, passes of an encoder-decoder model without gradient spare a loop over sequences.
 
     fairseq2 0.8 builds the mask of a padded batch with a handful of small kernels for each of its
-    sequences: tens of thousands for a super-batch. (On a CPU that is a quarter of the pass of a
-    model of one layer of 32, and lost in the noise from 256 on; what it is on a GPU, where each is
-    a launch, remains to be measured.) Here the cache that a stack's layers share is given a mask made
-    in one go before the first layer looks into it. It hides the same keys from every token of a
-    text; what comes out at padding differs, and is nobody's business. Layers whose attention is not
-    torch's, plain or causal, make their masks as ever.
+    sequences: tens of thousands for a super-batch. (On a CPU that is a quarter of the pass of one
+    layer of 32, and lost in the noise from 256 on; on a GPU, where each is a launch, it has not
+    been measured.) Here the cache that a stack's layers share is given a mask made in one go before
+    the first layer looks into it. It hides the same keys from every token of a text; what comes out
+    at padding differs, and is nobody's business. Layers whose attention is not torch's, plain or
+    causal, make their masks as ever.
     """
     handles = []
 
