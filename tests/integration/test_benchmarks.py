@@ -1,11 +1,22 @@
-"""What the benchmarks ask for is a valid config; they take too long to be run here."""
+"""What the benchmarks ask for is a valid config, and their parts work; as a whole they take too
+long to be run here."""
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
+import pytest
+from fairseq2.device import CPU
+
+from benchmarks import selection_cost
 from benchmarks.data_efficiency import ARMS, NUM_PRETRAIN_STEPS
 from benchmarks.demo import regime
+from benchmarks.noise_detection import cheap_rules, compare, detokenised, mean_rank, verdict
+from benchmarks.selection_cost import unsorted_batches
+from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
 from tests.integration.runs import load
 
 
@@ -27,3 +38,116 @@ def test_every_arm_of_the_sweep_is_valid(arm: str) -> None:
     config = load(preset, [*overrides, *regime(100, 10)])
 
     assert config.regime.num_steps == 100
+
+
+def test_a_score_is_as_good_as_it_orders_and_is_compared_with_the_first() -> None:
+    generator = np.random.default_rng(3)
+
+    is_good = generator.random(400) < 0.7
+
+    perfect = is_good.astype(np.float64)
+
+    rows = compare(
+        is_good,
+        {
+            "half": np.where(generator.random(400) < 0.5, perfect, 0.5),
+            "perfect": perfect,
+            "half, turned round": -np.where(generator.random(400) < 0.5, perfect, 0.5),
+            "chance": generator.random(400),
+        },
+        num_resamples=100,
+    )
+
+    aucs = {row["name"]: row["auc"] for row in rows}
+
+    assert aucs["perfect"] == 1.0
+    # A tie where both scores are 0.5, a quarter of the cases; in order everywhere else.
+    assert aucs["half"] == pytest.approx(0.875, abs=0.06)
+    assert aucs["half, turned round"] == pytest.approx(0.125, abs=0.06)
+
+    for row in rows:
+        low, high = row["interval"]
+
+        assert low <= row["auc"] <= high
+
+    assert rows[1]["lead"] == pytest.approx(1.0 - aucs["half"])
+    assert rows[1]["lead_interval"][0] > 0.0
+
+    told = verdict(rows).splitlines()
+
+    assert told[0].startswith("- Ahead of half: perfect (1.000)")
+    assert "chance" in told[3]
+    assert "half, turned round" in told[4]
+
+
+def test_cheap_rules_tell_what_no_reference_of_words_can() -> None:
+    source, target = "The house has 3 doors and a garden.", "Das Haus hat 3 Türen und einen Garten."
+
+    for worse in (source, "Das Haus hat 4 Türen und einen Garten.", "Ja.", "### 3 +++ --- 3 ~~~"):
+        assert cheap_rules(source, worse) < cheap_rules(source, target) == 6.0
+
+
+def test_punctuation_is_put_back_to_its_word() -> None:
+    assert detokenised("Well , it 's late ( again ) !") == "Well, it's late (again)!"
+
+
+def test_a_mean_of_ranks_follows_what_the_scores_agree_on() -> None:
+    ranks = mean_rank(np.array([0.1, 0.2, 0.9]), np.array([10.0, 20.0, 15.0]))
+
+    assert ranks.tolist() == [1.0, 2.5, 2.5]
+
+
+def test_unsorted_batches_keep_order_and_budget() -> None:
+    lengths = [3, 9, 2, 5, 5, 12, 1]
+
+    batches = list(unsorted_batches(lengths, 15))
+
+    assert [index for batch in batches for index in batch] == list(range(7))
+
+    for batch, following in pairwise([*batches, []]):
+        longest = max(lengths[index] for index in batch)
+
+        assert len(batch) == 1 or len(batch) * longest <= 15
+
+        # One more would not have fitted.
+        if following:
+            assert (len(batch) + 1) * max(longest, lengths[following[0]]) > 15
+
+
+def test_one_step_of_every_row_of_the_cost_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRSEQ2_JEST_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(selection_cost, "TOKENIZER_SIZE", 400)
+
+    small = selection_cost.SHAPES["small"]
+
+    model = replace(
+        small.model,
+        model_dim=16,
+        ffn_inner_dim=16,
+        num_encoder_layers=4,
+        num_decoder_layers=1,
+        vocab_size=400,
+    )
+
+    shape = replace(small, model=model, super_batch_size=40, max_num_tokens=128, num_steps=1)
+
+    pairs = [
+        (pair.source, pair.target) for pair in generate(BuiltinConfig(part="pretrain", size=600))
+    ]
+
+    bench = selection_cost.Bench(shape, CPU, pairs, tmp_path)
+
+    rows = {row["name"]: row for row in bench.measure(selection_cost.variants(shape, on_gpu=False))}
+
+    full = rows["similarity, all layers"]
+
+    for row in rows.values():
+        assert 0.0 <= row["share"] < 1.0
+        # Lengths are not equal, as the prediction has it, but nearly.
+        assert row["counted_flops"] == pytest.approx(row["predicted_flops"], rel=0.25)
+
+    assert rows["similarity, 1 layer"]["predicted_flops"] == full["predicted_flops"] / 4
+    assert rows["iid"]["padding"] is rows["reference only"]["padding"] is None
+    assert rows["similarity, all layers, unsorted batches"]["padding"] > full["padding"]

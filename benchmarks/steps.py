@@ -1,0 +1,194 @@
+"""Training steps as `fairseq2 mt finetune` runs them, for benchmarks to look into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+# fairseq2.trainer cannot be imported first.
+import fairseq2.recipe.base  # noqa: F401
+import torch
+from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.gang import FakeGang, Gangs
+from fairseq2.metrics import MetricBag, Sum
+from fairseq2.models.nllb.tokenizer import NllbTokenizerConfig, load_nllb_tokenizer
+from fairseq2.models.transformer import TransformerModel
+from fairseq2.nn.utils.grad import clip_grad_norm, normalize_grads
+from torch.optim import Optimizer
+
+from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
+from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
+from fairseq2_jest.selection.reader import SelectingDataReader
+from fairseq2_jest.training.clock import StepClock
+from fairseq2_jest.training.flops import FlopsModel
+from fairseq2_jest.training.unit import CriterionConfig, TranslationTrainUnit
+
+SOURCE, TARGET = "eng_Latn", "deu_Latn"
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTimes:
+    """Where the seconds of one training step went."""
+
+    selecting: float
+    """Embedding and choosing, as the reader reports it."""
+
+    reading: float
+    """What else the reader did: waiting for a super-batch, figures, micro-batches."""
+
+    training: float
+    """Forward and backward passes and the optimizer."""
+
+    @property
+    def total(self) -> float:
+        return self.selecting + self.reading + self.training
+
+
+class SteppedRun:
+    """A reader and a model, and what fairseq2's trainer does with them in a step."""
+
+    def __init__(
+        self,
+        model: TransformerModel,
+        reader: SelectingDataReader,
+        optimizer: Optimizer,
+        gangs: Gangs,
+        *,
+        autocast_dtype: torch.dtype | None = None,
+    ) -> None:
+        self._model = model
+        self._reader = reader
+        self._optimizer = optimizer
+        self._gangs = gangs
+        self._autocast_dtype = autocast_dtype
+        self._metrics = MetricBag(gangs.device)
+        self._unit = TranslationTrainUnit(
+            model, CriterionConfig(), reader, FlopsModel.of(model), StepClock()
+        )
+        self._unit.prepare_metric_bag(self._metrics)
+        self._num_steps = 0
+
+    @property
+    def reader(self) -> SelectingDataReader:
+        return self._reader
+
+    def step(self) -> StepTimes:
+        """Reads a super-batch, selects, and trains on what was chosen."""
+        self._synchronize()
+
+        begin = perf_counter()
+
+        batches = next(self._reader)
+
+        self._synchronize()
+
+        read = perf_counter()
+
+        self._num_steps += 1
+
+        self._unit.set_step_nr(self._num_steps)
+
+        num_targets = 0
+
+        for batch in batches:
+            batch.to(self._gangs.device, non_blocking=True)
+
+            with self._autocast():
+                loss, num_batch_targets = self._unit.process_batch(batch, self._metrics)
+
+            num_targets += num_batch_targets
+
+            loss.backward()  # type: ignore[no-untyped-call]
+
+        normalize_grads(self._model, self._gangs.dp, num_targets)
+
+        clip_grad_norm(self._model, 1.0)
+
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+
+        self._synchronize()
+
+        end = perf_counter()
+
+        stats = self._reader.last_stats
+
+        assert stats is not None
+
+        return StepTimes(
+            selecting=stats.seconds, reading=read - begin - stats.seconds, training=end - read
+        )
+
+    def counted(self, name: str) -> float:
+        """A metric that is summed over all steps."""
+        return float(self._metrics.get(name, Sum).compute())
+
+    def _autocast(self) -> torch.autocast | nullcontext[None]:
+        if self._autocast_dtype is None:
+            return nullcontext()
+
+        return torch.autocast(device_type=self._gangs.device.type, dtype=self._autocast_dtype)
+
+    def _synchronize(self) -> None:
+        if self._gangs.device.type == "cuda":
+            torch.cuda.synchronize(self._gangs.device)
+
+
+def gangs_of_one(device: torch.device) -> Gangs:
+    """The gangs of a run in one process."""
+    gang = FakeGang(device)
+
+    return Gangs(root=gang, dp=gang, rdp=gang, sdp=gang, tp=gang, pp=gang)
+
+
+def read_pairs(folder: Path, split: str = "train") -> list[Pair]:
+    """The pairs of two aligned files, English and German."""
+    sources, targets = (
+        (folder / f"{split}.{lang}").read_text(encoding="utf-8").rstrip("\n").split("\n")
+        for lang in ("en", "de")
+    )
+
+    return list(zip(sources, targets, strict=True))
+
+
+def open_pairs(pairs: Iterable[Pair], folder: Path) -> Corpus:
+    """A prepared corpus of these pairs under ``folder``; the corpus's own cleaning applies."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    file = folder / "pairs.tsv"
+
+    lines = ["\t".join(side.replace("\t", " ") for side in pair) for pair in pairs]
+
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    corpus = CorpusConfig(split="train", direction=f"{SOURCE}-{TARGET}", path=file)
+
+    config = ParallelTextConfig(corpora=[corpus], cache_dir=folder / "cache")
+
+    return open_parallel_text(config).open("train")
+
+
+def train_tokenizer(pairs: Sequence[Pair], folder: Path, vocab_size: int) -> Tokenizer:
+    """NLLB's tokenizer around SentencePiece pieces of these pairs, ``vocab_size`` with all."""
+    import sentencepiece
+
+    folder.mkdir(parents=True, exist_ok=True)
+
+    # fairseq2 adds two languages, three kinds of data, and padding.
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([side for pair in pairs for side in pair]),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=vocab_size - 6,
+        hard_vocab_limit=False,
+        num_threads=1,
+        minloglevel=2,
+    )
+
+    config = NllbTokenizerConfig(langs=[SOURCE, TARGET], default_lang=SOURCE)
+
+    return load_nllb_tokenizer(folder / "tokenizer.model", config)
