@@ -6,6 +6,7 @@ that one table serves both, and mBART and NLLB alike.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, cast
 
@@ -14,24 +15,29 @@ from torch import Tensor
 
 from fairseq2_jest.models.errors import ModelError
 
-_LAYERS: Final = {
-    # fmt: off
-    r"^encoder\.layers\.([0-9]+)\.self_attn\.out_proj\.":     r"encoder.layers.\1.self_attn.output_proj.",
-    r"^decoder\.layers\.([0-9]+)\.self_attn\.out_proj\.":     r"decoder.layers.\1.self_attn.output_proj.",
-    r"^decoder\.layers\.([0-9]+)\.encoder_attn\.out_proj\.":  r"decoder.layers.\1.encoder_decoder_attn.output_proj.",
-    r"^decoder\.layers\.([0-9]+)\.encoder_attn\.":            r"decoder.layers.\1.encoder_decoder_attn.",
-    r"^decoder\.layers\.([0-9]+)\.encoder_attn_layer_norm\.": r"decoder.layers.\1.encoder_decoder_attn_layer_norm.",
-    r"^encoder\.layers\.([0-9]+)\.fc1\.":                     r"encoder.layers.\1.ffn.inner_proj.",
-    r"^decoder\.layers\.([0-9]+)\.fc1\.":                     r"decoder.layers.\1.ffn.inner_proj.",
-    r"^encoder\.layers\.([0-9]+)\.fc2\.":                     r"encoder.layers.\1.ffn.output_proj.",
-    r"^decoder\.layers\.([0-9]+)\.fc2\.":                     r"decoder.layers.\1.ffn.output_proj.",
-    r"^encoder\.layers\.([0-9]+)\.final_layer_norm\.":        r"encoder.layers.\1.ffn_layer_norm.",
-    r"^decoder\.layers\.([0-9]+)\.final_layer_norm\.":        r"decoder.layers.\1.ffn_layer_norm.",
-    r"^encoder\.layernorm_embedding\.":                       r"encoder_frontend.layer_norm.",
-    r"^decoder\.layernorm_embedding\.":                       r"decoder_frontend.layer_norm.",
-    r"^encoder\.embed_positions\.":                           r"encoder_frontend.pos_encoder.",
-    r"^decoder\.embed_positions\.":                           r"decoder_frontend.pos_encoder.",
-    # fmt: on
+_SIDES: Final = ("encoder", "decoder")
+
+_IN_SIDE: Final = (
+    ("layernorm_embedding", "layer_norm"),
+    ("embed_positions", "pos_encoder"),
+)
+
+_IN_LAYER: Final = (
+    ("self_attn.out_proj", "self_attn.output_proj"),
+    ("encoder_attn.out_proj", "encoder_decoder_attn.output_proj"),
+    ("encoder_attn", "encoder_decoder_attn"),
+    ("encoder_attn_layer_norm", "encoder_decoder_attn_layer_norm"),
+    ("fc1", "ffn.inner_proj"),
+    ("fc2", "ffn.output_proj"),
+    ("final_layer_norm", "ffn_layer_norm"),
+)
+
+_KEY_MAP: Final = {
+    rf"^{side}\.{old}\.": f"{side}_frontend.{new}." for side in _SIDES for old, new in _IN_SIDE
+} | {
+    rf"^{side}\.layers\.([0-9]+)\.{re.escape(old)}\.": rf"{side}.layers.\1.{new}."
+    for side in _SIDES
+    for old, new in _IN_LAYER
 }
 
 SHARED: Final = (
@@ -78,14 +84,14 @@ def to_fairseq2_keys(state_dict: Mapping[str, object]) -> dict[str, object]:
                 "NLLB share one: tie them, and save the model again."
             )
 
-    return convert_state_dict(bare, _LAYERS) | dict.fromkeys(EMBEDDINGS, tables[0])
+    return convert_state_dict(bare, _KEY_MAP) | dict.fromkeys(EMBEDDINGS, tables[0])
 
 
 def to_hugging_face_keys(state_dict: Mapping[str, object]) -> dict[str, object]:
     """The inverse of :func:`to_fairseq2_keys`, the embedding table being written once."""
     rest = {key: value for key, value in state_dict.items() if key not in EMBEDDINGS}
 
-    renamed = convert_state_dict(rest, create_reverse_key_map(_LAYERS))
+    renamed = convert_state_dict(rest, create_reverse_key_map(_KEY_MAP))
 
     weights: dict[str, object] = {f"model.{key}": value for key, value in renamed.items()}
 

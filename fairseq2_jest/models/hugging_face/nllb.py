@@ -136,9 +136,7 @@ class NllbConverter(HuggingFaceConverter):
         )
 
     @override
-    def to_hg_state_dict(
-        self, state_dict: dict[str, object], config: object
-    ) -> dict[str, object]:
+    def to_hg_state_dict(self, state_dict: dict[str, object], config: object) -> dict[str, object]:
         config = cast_config_type(config, NllbConfig)
 
         weights = dict(state_dict)

@@ -206,9 +206,7 @@ class _Encoder(TokenEncoder):
         return [self._inner.unk_token_id if i in self._controls else i for i in ids]
 
     def _tensor(self, indices: list[int], pin_memory: bool = False) -> Tensor:
-        return torch.tensor(
-            indices, dtype=torch.int64, device=self._device, pin_memory=pin_memory
-        )
+        return torch.tensor(indices, dtype=torch.int64, device=self._device, pin_memory=pin_memory)
 
     @property
     @override

@@ -19,11 +19,9 @@ def reordered(backend: Any, tokens: Sequence[str]) -> Any:
 
     :raises ModelError: ``tokens`` lack a piece of it, or hold one twice.
     """
-    from tokenizers import Tokenizer
-
     state = json.loads(backend.to_str())
 
-    scores = {token: score for token, score in state["model"]["vocab"]}
+    scores: dict[str, float] = dict(state["model"]["vocab"])
 
     places = {token: index for index, token in enumerate(tokens)}
 
@@ -60,4 +58,4 @@ def reordered(backend: Any, tokens: Sequence[str]) -> Any:
 
     state["post_processor"] = None
 
-    return Tokenizer.from_str(json.dumps(state))
+    return type(backend).from_str(json.dumps(state))

@@ -24,13 +24,16 @@ _LANGUAGE: Final = re.compile(r"(?:\[|__)?([a-z]{2,3}_[A-Z]{2})(?:\]|__)?")
 
 _MAX_CC25: Final = 25
 
+_SCALAR: Final = np.float64(0.0).__reduce__()[0]
+
 _ALLOWED: Final = (
     Namespace,
     np.dtype,
-    np.ndarray,
     type(np.dtype(np.float64)),
     type(np.dtype(np.int64)),
-    (np.core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+    # By the names that numpy 1 and 2 have for it.
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
 )
 """What fairseq 1 stores beside weights; of these, none runs anything when it is loaded."""
 
@@ -124,14 +127,14 @@ def read_fairseq_tokenizer(folder: Path) -> Any:
 
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *map(_bare, pieces), *behind]
 
-    kls: Any = MBartTokenizerFast if len(languages or behind[:-1]) <= _MAX_CC25 else MBart50TokenizerFast
+    kls: Any = (
+        MBartTokenizerFast if len(languages or behind[:-1]) <= _MAX_CC25 else MBart50TokenizerFast
+    )
 
     try:
         backend = kls(vocab_file=str(models[0])).backend_tokenizer
     except Exception as ex:  # The backend raises plain ones.
-        raise ModelError(
-            f"{models[0]} is not a SentencePiece model: get the file again."
-        ) from ex
+        raise ModelError(f"{models[0]} is not a SentencePiece model: get the file again.") from ex
 
     return kls(tokenizer_object=reordered(backend, tokens))
 

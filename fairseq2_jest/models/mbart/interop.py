@@ -8,7 +8,7 @@ import torch
 from fairseq2.models.hg import HuggingFaceConfig, HuggingFaceConverter
 from fairseq2.utils.config import cast_config_type
 from torch import Tensor
-from torch.nn.utils import consume_prefix_in_state_dict_if_present
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 from typing_extensions import override
 
 from fairseq2_jest.models.hugging_face.keys import (
@@ -96,14 +96,10 @@ class MBartConverter(HuggingFaceConverter):
             "vocab_size": config.vocab_size,
         }
 
-        return HuggingFaceConfig(
-            data, kls_name="MBartConfig", arch="MBartForConditionalGeneration"
-        )
+        return HuggingFaceConfig(data, kls_name="MBartConfig", arch="MBartForConditionalGeneration")
 
     @override
-    def to_hg_state_dict(
-        self, state_dict: dict[str, object], config: object
-    ) -> dict[str, object]:
+    def to_hg_state_dict(self, state_dict: dict[str, object], config: object) -> dict[str, object]:
         cast_config_type(config, MBartConfig)
 
         weights = dict(state_dict)
