@@ -20,7 +20,11 @@ KINDS = ("mbart50", "cc25", "nllb")
 
 MAX_SEQ_LEN = 40
 
-LANGS = {"mbart50": ("en_XX", "de_DE"), "cc25": ("en_XX", "de_DE"), "nllb": ("eng_Latn", "deu_Latn")}
+LANGS = {
+    "mbart50": ("en_XX", "de_DE"),
+    "cc25": ("en_XX", "de_DE"),
+    "nllb": ("eng_Latn", "deu_Latn"),
+}
 
 
 @cache
@@ -94,12 +98,7 @@ def make_tokenizer(kind: str, *, shuffled: bool = False, spm_file: Path | None =
 
 def make_model(kind: str, tokenizer: Any, *, seed: int = 0, **overrides: Any) -> Any:
     """A random model of transformers whose ids are those of ``tokenizer``."""
-    from transformers import (
-        M2M100Config,
-        M2M100ForConditionalGeneration,
-        MBartConfig,
-        MBartForConditionalGeneration,
-    )
+    import transformers
 
     values = {
         "vocab_size": len(tokenizer) + 2,
@@ -122,12 +121,11 @@ def make_model(kind: str, tokenizer: Any, *, seed: int = 0, **overrides: Any) ->
         **overrides,
     }
 
-    kls: Any
+    name = "M2M100" if kind == "nllb" else "MBart"
 
-    if kind == "nllb":
-        config, kls = M2M100Config(**values), M2M100ForConditionalGeneration
-    else:
-        config, kls = MBartConfig(**values), MBartForConditionalGeneration
+    config = getattr(transformers, f"{name}Config")(**values)
+
+    kls = getattr(transformers, f"{name}ForConditionalGeneration")
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -54,7 +54,7 @@ class MBartConfig:
     dropout_p: float = 0.1
     """The dropout probability on outputs of Transformer layers and on embeddings."""
 
-    attn_dropout_p: float = 0.1
+    attn_dropout_p: float = 0.0
     """The dropout probability on attention weights."""
 
     ffn_inner_dropout_p: float = 0.0
