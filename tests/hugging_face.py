@@ -110,8 +110,7 @@ def make_model(kind: str, tokenizer: Any, *, seed: int = 0, **overrides: Any) ->
         "encoder_attention_heads": 4,
         "decoder_attention_heads": 4,
         "d_model": 32,
-        # Larger than what is trained from, for outputs to differ from input to input.
-        "init_std": 0.3,
+        "init_std": 0.6,
         "scale_embedding": True,
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
@@ -135,16 +134,30 @@ def make_model(kind: str, tokenizer: Any, *, seed: int = 0, **overrides: Any) ->
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.ndim == 1:
-                    parameter.normal_(std=0.2).add_(1.0 if parameter.mean() > 0.5 else 0.0)
+                    parameter.normal_(std=0.05).add_(1.0 if parameter.mean() > 0.5 else 0.0)
+
+            # Left alone, a random model repeats itself whatever the sentence; these make it heed
+            # the sentence, and end some translations.
+            for name, parameter in model.named_parameters():
+                if name.endswith("encoder_attn.q_proj.weight"):
+                    parameter.mul_(0.05 if kind == "nllb" else 0.3)
+                elif name.endswith("encoder_attn.out_proj.weight") and kind == "nllb":
+                    parameter.mul_(3.0)
+
+            eos = model.model.shared.weight[tokenizer.eos_token_id]
+
+            norm = model.model.decoder.layer_norm
+            norm.weight.normal_()
+            norm.bias.copy_(1.0 * eos / eos.norm())
 
             if kind != "nllb":
-                model.final_logits_bias.normal_()
+                model.final_logits_bias.normal_(std=0.05)
 
     return model
 
 
 def make_folder(folder: Path, kind: str, *, shuffled: bool = False, **options: Any) -> Path:
-    """Saves a tiny model and its tokenizer to ``folder``."""
+    """Saves a tiny random model and its tokenizer to ``folder``."""
     tokenizer = make_tokenizer(kind, shuffled=shuffled)
 
     tokenizer.save_pretrained(folder)
