@@ -56,5 +56,7 @@ def run(args: Sequence[str]) -> None:
                 export_model(options.model, out)
 
                 print(f"{options.model} is in {out}.")
-    except (ReportError, *own_errors()) as ex:
+    except ReportError as ex:
+        raise UsageError(str(ex)) from ex
+    except own_errors() as ex:
         raise UsageError(str(ex)) from ex

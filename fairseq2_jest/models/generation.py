@@ -16,9 +16,9 @@ def ignore_prompt_scores(generator: Seq2SeqGenerator) -> RemovableHandle:
     """
 
     def hook(
-        prompt_indices: Tensor, seqs: Tensor, step_scores: Tensor, prefill: bool = False
+        prompt_indices: Tensor, seqs: Tensor, step_scores: Tensor | None, prefill: bool
     ) -> None:
-        if prefill:
+        if prefill and step_scores is not None:
             step_scores.zero_()
 
     return generator.register_step_hook(hook)

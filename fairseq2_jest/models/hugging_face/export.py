@@ -30,7 +30,7 @@ def complete_export(
     :raises ModelError: Such a tokenizer has no counterpart in transformers.
     :raises OSError: The folder cannot be written.
     """
-    from transformers import AutoConfig, GenerationConfig
+    import transformers
 
     inner = hugging_face_tokenizer(tokenizer, tokenizer_file)
 
@@ -61,7 +61,7 @@ def complete_export(
 
         ids[name] = inner.convert_tokens_to_ids(code)
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
 
     for name in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"):
         setattr(config, name, ids[name])
@@ -71,7 +71,9 @@ def complete_export(
 
     config.save_pretrained(folder)
 
-    generation = GenerationConfig(
+    kls: Any = transformers.GenerationConfig
+
+    generation = kls(
         **ids, num_beams=5, early_stopping=True, max_length=config.max_position_embeddings
     )
 
@@ -98,7 +100,9 @@ def hugging_face_tokenizer(tokenizer: Tokenizer, file: Path) -> Any:
 
 
 def _from_fairseq2_nllb(tokenizer: NllbTokenizer, file: Path) -> Any:
-    from transformers import NllbTokenizerFast
+    import transformers
+
+    kls: Any = transformers.NllbTokenizerFast
 
     model = tokenizer._model
 
@@ -109,9 +113,9 @@ def _from_fairseq2_nllb(tokenizer: NllbTokenizer, file: Path) -> Any:
 
     tokens = [re.sub(r"^__(.*)__$", r"\1", token) for token in own]
 
-    backend = NllbTokenizerFast(vocab_file=str(file)).backend_tokenizer
+    backend = kls(vocab_file=str(file)).backend_tokenizer
 
-    return NllbTokenizerFast(
+    return kls(
         tokenizer_object=reordered(backend, tokens),
         additional_special_tokens=[
             *sorted(tokenizer._langs),

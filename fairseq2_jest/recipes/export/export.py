@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +163,32 @@ def _export_weights(card: AssetCard, folder: Path, resolver: DependencyResolver)
 def _load_tokenizer(
     name: str, overrides: Mapping[str, Any], resolver: DependencyResolver
 ) -> tuple[Tokenizer, Path]:
+    card = _tokenizer_card(name, resolver)
+
+    family = resolver.resolve(TokenizerFamily, key=card.field("tokenizer_family").as_(str))
+
+    config = replace(family.get_tokenizer_config(card), **overrides)  # type: ignore[type-var]
+
+    file = _download(card, resolver)
+
+    return family.load_custom_tokenizer(file, config, create_fake_gangs(CPU)), file
+
+
+def tokenizer_file(name: str, resolver: DependencyResolver) -> Path:
+    """The file or folder that the tokenizer with this name is loaded from.
+
+    :raises ModelError: It is not known.
+    """
+    return _download(_tokenizer_card(name, resolver), resolver)
+
+
+def _download(card: AssetCard, resolver: DependencyResolver) -> Path:
+    uri = card.field("tokenizer").as_uri()
+
+    return resolver.resolve(AssetDownloadManager).download_tokenizer(uri)
+
+
+def _tokenizer_card(name: str, resolver: DependencyResolver) -> AssetCard:
     store = resolver.resolve(AssetStore)
 
     card = store.maybe_retrieve_card(name)
@@ -173,15 +199,7 @@ def _load_tokenizer(
     if card is None or not card.has_field("tokenizer_family"):
         raise ModelError(f"The tokenizer {name} is not known here: bring its card or its folder.")
 
-    family = resolver.resolve(TokenizerFamily, key=card.field("tokenizer_family").as_(str))
-
-    config = replace(family.get_tokenizer_config(card), **overrides)  # type: ignore[type-var]
-
-    uri = card.field("tokenizer").as_uri()
-
-    file = resolver.resolve(AssetDownloadManager).download_tokenizer(uri)
-
-    return family.load_custom_tokenizer(file, config, create_fake_gangs(CPU)), file
+    return card
 
 
 def _load_by(

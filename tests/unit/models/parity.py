@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer, load_tokenizer
-from fairseq2.generation.step_processor import NGramRepeatBlockProcessor
 from fairseq2.generation.beam_search import BeamSearchSeq2SeqGenerator
+from fairseq2.generation.step_processor import NGramRepeatBlockProcessor
 from fairseq2.models import load_model
 from fairseq2.models.transformer import TransformerModel
 from fairseq2.nn import BatchLayout
@@ -32,11 +32,13 @@ def ours(folder: Path) -> tuple[TransformerModel, Tokenizer]:
 @cache
 def theirs(folder: Path) -> tuple[Any, Any]:
     """The same in transformers."""
-    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+    import transformers
 
-    model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
 
-    return model, AutoTokenizer.from_pretrained(folder)
+    kls: Any = transformers.AutoTokenizer
+
+    return model, kls.from_pretrained(folder)
 
 
 def padded(sequences: Sequence[Tensor], pad_idx: int) -> tuple[Tensor, BatchLayout, Tensor]:
