@@ -11,6 +11,8 @@ from tempfile import mkdtemp
 from typing import Any
 
 import torch
+from fairseq2 import init_fairseq2
+from fairseq2.runtime.dependency import DependencyResolver
 from sentencepiece import SentencePieceTrainer
 
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
@@ -25,6 +27,12 @@ LANGS = {
     "cc25": ("en_XX", "de_DE"),
     "nllb": ("eng_Latn", "deu_Latn"),
 }
+
+
+@cache
+def library() -> DependencyResolver:
+    """fairseq2's library with the extension, as the process's default."""
+    return init_fairseq2(no_progress=True)
 
 
 @cache

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fairseq2.data.tokenizers import load_tokenizer
 from safetensors.torch import load_file
 
 from fairseq2_jest.cli.export import run as export
 from fairseq2_jest.cli.usage import UsageError
-from tests.hugging_face import KINDS, make_folder, texts
+from fairseq2_jest.recipes.export.card import write_card
+from fairseq2_jest.report.runs import read_run
+from tests.hugging_face import KINDS, library, make_folder, texts
 from tests.integration.runs import chosen, finetune, weights
 from tests.unit.models.parity import (
     logits,
@@ -172,16 +176,20 @@ def test_the_command_exports_a_model_as_it_is(tmp_path: Path) -> None:
 def test_a_model_of_fairseq2s_own_order_is_exported(tmp_path: Path) -> None:
     out = tmp_path / "run"
 
-    finetune(out, "regime.num_steps=2", "regime.checkpoint_every_n_steps=2")
+    finetune(
+        out,
+        "regime.num_steps=2",
+        "regime.validate_every_n_steps=2",
+        "regime.checkpoint_every_n_steps=2",
+        "regime.publish_metrics_every_n_steps=2",
+    )
 
     export([str(tmp_path / "out"), str(out), "--step", "last"])
 
     # A card of its own, to compare to fairseq2's own tokenizer and order.
-    from fairseq2.data.tokenizers import load_tokenizer
-
-    from fairseq2_jest.recipes.export.export import load_run_tokenizer  # noqa: F401
-
     reference, theirs_tokenizer = theirs(tmp_path / "out")
+
+    library()
 
     ours = load_tokenizer("builtin-ende")
 
@@ -223,16 +231,11 @@ def test_a_step_that_is_not_there_is_told(runs: Any, tmp_path: Path) -> None:
 
 
 def test_a_card_says_what_a_base_on_the_hub_was(runs: Any, tmp_path: Path) -> None:
-    from fairseq2_jest.recipes.export.card import write_card
-    from fairseq2_jest.report.runs import read_run
-
     run = read_run(runs[2])
 
     config = json.loads(json.dumps(run.config)) | {
         "model": {"name": "hg://facebook/mbart-large-50"}
     }
-
-    from dataclasses import replace
 
     write_card(tmp_path / "README.md", replace(run, config=config), 4)
 

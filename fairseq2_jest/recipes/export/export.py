@@ -10,14 +10,18 @@ from shutil import rmtree
 from typing import Any
 
 import torch
-from fairseq2 import init_fairseq2
 from fairseq2.assets import AssetCard, AssetDownloadManager, AssetStore
-from fairseq2.composition import register_checkpoint_models, register_file_assets
+from fairseq2.composition import (
+    _register_library,
+    register_checkpoint_models,
+    register_file_assets,
+)
 from fairseq2.data.tokenizers import Tokenizer, TokenizerFamily, resolve_tokenizer_reference
 from fairseq2.device import CPU
 from fairseq2.gang import create_fake_gangs
 from fairseq2.models import ModelFamily
 from fairseq2.models.hg import get_hugging_face_converter, save_hugging_face_model
+from fairseq2.recipe.run import _swap_default_resolver
 from fairseq2.runtime.dependency import DependencyContainer, DependencyResolver
 
 from fairseq2_jest.models.errors import ModelError
@@ -45,26 +49,24 @@ def export_run(path: Path, out: Path, *, step: str | None, checkpoint_dir: Path 
     if not (checkpoints / "model.yaml").is_file():
         raise ModelError(f"{checkpoints} holds no checkpoints: name where they are.")
 
-    def register(container: DependencyContainer) -> None:
+    with _library() as container:
         for extra in _extra_paths(run.config):
             register_file_assets(container, extra)
 
         register_checkpoint_models(container, checkpoints)
 
-    resolver = init_fairseq2(extras=register, no_progress=True)
+        card = _checkpoint(container.resolve(AssetStore), checkpoints, step)
 
-    card = _checkpoint(resolver.resolve(AssetStore), checkpoints, step)
+        tokenizer, file = load_run_tokenizer(run.config, container)
 
-    tokenizer, tokenizer_file = load_run_tokenizer(run.config, resolver)
+        number = int(Path(card.field("checkpoint").as_(str)).parent.name.removeprefix("step_"))
 
-    number = int(Path(card.field("checkpoint").as_(str)).parent.name.removeprefix("step_"))
+        with _new_folder(out) as folder:
+            _export_weights(card, folder, container)
 
-    with _new_folder(out) as folder:
-        _export_weights(card, folder, resolver)
+            complete_export(folder, tokenizer, file, target_languages(run))
 
-        complete_export(folder, tokenizer, tokenizer_file, target_languages(run))
-
-        write_card(folder / CARD, run, number)
+            write_card(folder / CARD, run, number)
 
     return number
 
@@ -74,22 +76,32 @@ def export_model(name: str, out: Path) -> None:
 
     :raises ModelError: There is no such model, or it cannot be exported.
     """
-    resolver = init_fairseq2(no_progress=True)
+    with _library() as container:
+        card = container.resolve(AssetStore).maybe_retrieve_card(name)
 
-    card = resolver.resolve(AssetStore).maybe_retrieve_card(name)
+        if card is None or not card.has_field("model_family"):
+            raise ModelError(
+                f"{name} is neither the folder of a run, nor a model by its card, folder or name "
+                f"on the hub: mend the name."
+            )
 
-    if card is None or not card.has_field("model_family"):
-        raise ModelError(
-            f"{name} is neither the folder of a run, nor a model by its card, folder or name on "
-            f"the hub: mend the name."
-        )
+        tokenizer, file = _load_tokenizer(name, {}, container)
 
-    tokenizer, tokenizer_file = _load_tokenizer(name, {}, resolver)
+        with _new_folder(out) as folder:
+            _export_weights(card, folder, container)
 
-    with _new_folder(out) as folder:
-        _export_weights(card, folder, resolver)
+            complete_export(folder, tokenizer, file, ())
 
-        complete_export(folder, tokenizer, tokenizer_file, ())
+
+@contextmanager
+def _library() -> Iterator[DependencyContainer]:
+    """fairseq2's library, its default inside of the context."""
+    container = DependencyContainer()
+
+    with _swap_default_resolver(container):
+        _register_library(container, no_progress=True)
+
+        yield container
 
 
 def load_run_tokenizer(

@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from fairseq2 import init_fairseq2
 from fairseq2.runtime.dependency import DependencyResolver
 
-from tests.hugging_face import KINDS, make_folder
+from tests.hugging_face import KINDS, library, make_folder
 
 
 @pytest.fixture(scope="session")
 def resolver() -> DependencyResolver:
     """fairseq2's library with the extension, as the process's default."""
-    return init_fairseq2(no_progress=True)
+    return library()
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,14 @@ from fairseq2.nn import BatchLayout
 from torch import Tensor
 
 from fairseq2_jest.models.generation import ignore_prompt_scores
+from tests.hugging_face import library
 
 
 @cache
 def ours(folder: Path) -> tuple[TransformerModel, Tokenizer]:
     """The model and the tokenizer in ``folder`` by its name alone."""
+    library()
+
     model = load_model(str(folder), dtype=torch.float32)
 
     assert isinstance(model, TransformerModel)
