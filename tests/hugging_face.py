@@ -43,7 +43,9 @@ def texts(num: int) -> tuple[str, ...]:
     return tuple(text for pair in pairs for text in (pair.source, pair.target))[:num]
 
 
-def sentencepiece(lines: Sequence[str], vocab_size: int = 400) -> bytes:
+def sentencepiece(
+    lines: Sequence[str], vocab_size: int = 400, character_coverage: float = 0.9995
+) -> bytes:
     """A SentencePiece model such as Facebook's: ``<unk> <s> </s>`` first, and no padding."""
     model = io.BytesIO()
 
@@ -52,7 +54,7 @@ def sentencepiece(lines: Sequence[str], vocab_size: int = 400) -> bytes:
         model_writer=model,
         model_type="unigram",
         vocab_size=vocab_size,
-        character_coverage=0.9995,
+        character_coverage=character_coverage,
         unk_id=0,
         bos_id=1,
         eos_id=2,
@@ -67,7 +69,7 @@ def sentencepiece(lines: Sequence[str], vocab_size: int = 400) -> bytes:
 @cache
 def _spm_file() -> Path:
     file = Path(mkdtemp(prefix="spm")) / "sentencepiece.bpe.model"
-    file.write_bytes(sentencepiece(texts(2_000)))
+    file.write_bytes(sentencepiece(texts(2_000), character_coverage=1.0))
 
     return file
 
