@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,20 +122,25 @@ def read_fairseq_tokenizer(folder: Path) -> Any:
 
     languages = [_bare(piece) for piece in pieces if _LANGUAGE.fullmatch(piece)]
 
-    behind = [] if languages else [*_languages(folder), "<mask>"]
+    behind: list[str] = []
+
+    if not languages:
+        languages = _languages(folder)
+
+        behind = [*languages, "<mask>"]
 
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *map(_bare, pieces), *behind]
 
-    kls: Any = (
-        MBartTokenizerFast if len(languages or behind[:-1]) <= _MAX_CC25 else MBart50TokenizerFast
-    )
+    is_cc25 = len(languages) <= _MAX_CC25
+
+    kls: Any = MBartTokenizerFast if is_cc25 else MBart50TokenizerFast
 
     try:
         backend = kls(vocab_file=str(models[0])).backend_tokenizer
     except Exception as ex:  # The backend raises plain ones.
         raise ModelError(f"{models[0]} is not a SentencePiece model: get the file again.") from ex
 
-    return kls(tokenizer_object=reordered(backend, tokens))
+    return kls(tokenizer_object=reordered(backend, tokens), additional_special_tokens=languages)
 
 
 def _dictionaries(folder: Path) -> list[Path]:
@@ -159,7 +163,7 @@ def _read_dictionary(folder: Path) -> list[str]:
     return [piece for piece in pieces if piece != "<mask>"] + ["<mask>"] * ("<mask>" in pieces)
 
 
-def _languages(folder: Path) -> Sequence[str]:
+def _languages(folder: Path) -> list[str]:
     for file in sorted(folder.glob("*langs*.txt")):
         try:
             languages = re.split(r"[\s,]+", file.read_text(encoding="utf-8").strip())

@@ -45,7 +45,8 @@ def load_mbart_tokenizer(path: Path, config: MBartTokenizerConfig) -> MBartToken
     if holds_fairseq_dictionary(path):
         inner = read_fairseq_tokenizer(path)
 
-        vocab_size = len(inner)
+        # Behind these are published languages that the checkpoint lacks.
+        vocab_size = inner.vocab_size
     else:
         inner = read_tokenizer(path)
 
