@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from fairseq2.data.tokenizers import load_tokenizer
+from fairseq2.models.nllb import get_nllb_model_hub
 from safetensors.torch import load_file
 
 from fairseq2_jest.cli.export import run as export
@@ -18,6 +19,7 @@ from fairseq2_jest.recipes.export.card import write_card
 from fairseq2_jest.report.runs import read_run
 from tests.hugging_face import KINDS, library, make_folder, texts
 from tests.integration.runs import chosen, finetune, weights
+from tests.integration.test_ranks import start
 from tests.unit.models.parity import (
     logits,
     padded,
@@ -205,6 +207,67 @@ def test_a_model_of_fairseq2s_own_order_is_exported(tmp_path: Path) -> None:
         assert torch.equal(actual, table[encode(text)])
 
     assert len(theirs_tokenizer) == len(table)
+
+    hub = get_nllb_model_hub()
+
+    model = hub.create_new_model(hub.get_arch_config("tiny_builtin")).eval()
+    model.load_state_dict(weights(out, 2))
+
+    own = [encode(text) for text in texts(8)]
+    exported = [torch.tensor(theirs_tokenizer(text)["input_ids"]) for text in texts(8)]
+
+    seqs, layout, mask = padded(own, 0)
+
+    with torch.no_grad():
+        logits_of_own = model(seqs, layout, seqs, layout)[mask]
+
+        seqs, _, mask = padded(exported, theirs_tokenizer.pad_token_id)
+
+        logits_of_exported = reference(seqs, mask.long(), decoder_input_ids=seqs).logits[mask]
+
+    # What each calls the same token.
+    ids = [theirs_tokenizer.convert_tokens_to_ids(t) for t in ("<pad>", "<unk>", "<s>", "</s>")]
+
+    torch.testing.assert_close(logits_of_exported[:, ids], logits_of_own[:, :4])
+    torch.testing.assert_close(logits_of_exported[:, 4:], logits_of_own[:, 4:])
+
+
+@pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
+def test_two_ranks_train_what_one_exports(runs: Any, parallelism: str, tmp_path: Path) -> None:
+    kind, folder, _ = runs
+
+    out = tmp_path / "run"
+
+    ranks = start(
+        2,
+        out,
+        f"trainer.data_parallelism={parallelism}",
+        f"model.name={folder}",
+        "dataset.max_seq_len=128",
+        "dataset.max_num_tokens=256",
+        "regime.checkpoint_every_n_steps=1",
+        "validation.bleu=false",
+        "validation.chrf=false",
+        "optimizer.config.lr=0.001",
+    )
+
+    for rank in ranks:
+        finished = rank.wait()
+
+        assert finished.code == 0, finished.err[-2000:]
+
+    export([str(tmp_path / "out"), str(out)])
+
+    before = load_file(folder / "model.safetensors")
+    after = load_file(tmp_path / "out" / "model.safetensors")
+
+    assert before.keys() == after.keys()
+    assert not torch.equal(before["model.shared.weight"], after["model.shared.weight"])
+
+    if kind != "nllb":
+        assert torch.equal(before["final_logits_bias"], after["final_logits_bias"])
+
+    theirs(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
