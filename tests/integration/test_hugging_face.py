@@ -238,23 +238,28 @@ def test_two_ranks_train_what_one_exports(runs: Any, parallelism: str, tmp_path:
 
     out = tmp_path / "run"
 
-    ranks = start(
-        2,
-        out,
-        f"trainer.data_parallelism={parallelism}",
-        f"model.name={folder}",
-        "dataset.max_seq_len=128",
-        "dataset.max_num_tokens=256",
-        "regime.checkpoint_every_n_steps=1",
-        "validation.bleu=false",
-        "validation.chrf=false",
-        "optimizer.config.lr=0.001",
-    )
+    # The second time, the run goes on from what the ranks saved.
+    for steps in (2, 3):
+        ranks = start(
+            2,
+            out,
+            f"trainer.data_parallelism={parallelism}",
+            f"model.name={folder}",
+            "dataset.max_seq_len=128",
+            "dataset.max_num_tokens=256",
+            "regime.checkpoint_every_n_steps=1",
+            "validation.bleu=false",
+            "validation.chrf=false",
+            "optimizer.config.lr=0.001",
+            f"regime.num_steps={steps}",
+        )
 
-    for rank in ranks:
-        finished = rank.wait()
+        for rank in ranks:
+            finished = rank.wait()
 
-        assert finished.code == 0, finished.err[-2000:]
+            assert finished.code == 0, finished.err[-2000:]
+
+    assert len(chosen(out)) == 3
 
     export([str(tmp_path / "out"), str(out)])
 

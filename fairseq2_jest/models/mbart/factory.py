@@ -45,6 +45,7 @@ from fairseq2.nn import (
     StandardLayerNorm,
 )
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn import GELU, Dropout, Parameter, ReLU
 from torch.nn.functional import linear
 from torch.nn.init import normal_
@@ -216,6 +217,9 @@ class BiasedTiedProjection(Projection):
 
     The bias is what Hugging Face calls ``final_logits_bias``: it is part of a checkpoint, but
     takes part in no training.
+
+    FSDP leaves buffers whole, but fairseq2 joins what the ranks save of each name. So the bias is
+    cut as the weight is when the state is taken, and put together when it is loaded.
     """
 
     bias: Tensor
@@ -230,6 +234,31 @@ class BiasedTiedProjection(Projection):
     def reset_parameters(self) -> None:
         # fairseq2 asks this of what it creates on the meta device and then fills.
         self.bias.zero_()
+
+    @override
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+        if isinstance(self.weight, DTensor):
+            mesh, placements = self.weight.device_mesh, self.weight.placements
+
+            # Every rank has the whole: nothing is sent.
+            destination[f"{prefix}bias"] = distribute_tensor(
+                self.bias, mesh, placements, src_data_rank=None
+            )
+
+    @override
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        bias = state_dict.get(f"{prefix}bias")
+
+        if isinstance(bias, DTensor):
+            state_dict[f"{prefix}bias"] = bias.full_tensor()
+
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
