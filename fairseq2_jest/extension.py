@@ -28,6 +28,7 @@ def _register(container: DependencyContainer) -> None:
     from fairseq2_jest.corpus.config import ParallelTextConfig
     from fairseq2_jest.corpus.dataset import ParallelText, open_parallel_text
     from fairseq2_jest.embedding.builtin_tokenizer import register_builtin_tokenizer
+    from fairseq2_jest.models.registration import register_translation_models
     from fairseq2_jest.models.tiny import register_tiny_models
 
     register_dataset_family(
@@ -41,6 +42,7 @@ def _register(container: DependencyContainer) -> None:
     register_package_assets(container, "fairseq2_jest._data.assets")
     register_builtin_tokenizer(container)
     register_tiny_models(container)
+    register_translation_models(container)
     register_error_handlers(container)
 
     _register_components(container)

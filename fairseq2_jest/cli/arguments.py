@@ -100,6 +100,38 @@ def check_parser(commands: Sequence[Command]) -> ArgumentParser:
     return parser
 
 
+def export_parser() -> ArgumentParser:
+    """The parser of ``fairseq2 mt export``."""
+    parser = _Parser(
+        prog="fairseq2 mt export",
+        description="Write a model with its tokenizer as a folder that transformers loads; of a "
+        "run, with a model card.",
+        epilog="Models are mBART or NLLB.",
+        allow_abbrev=False,
+    )
+
+    parser.add_argument("output_dir", metavar="OUT", type=Path, help="the new folder")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="the directory of a run of mt finetune, or a model by its card, folder or "
+        "hg://owner/name",
+    )
+    parser.add_argument(
+        "--step",
+        metavar="STEP",
+        help="of a run: best, last or a number; the best if it has scores, else the last",
+    )
+    parser.add_argument(
+        "--checkpoint-dir",
+        metavar="DIR",
+        type=Path,
+        help="of a run: where its checkpoints are, if not in MODEL/checkpoints",
+    )
+
+    return parser
+
+
 def report_parser() -> ArgumentParser:
     """The parser of ``fairseq2 mt report``."""
     parser = _Parser(

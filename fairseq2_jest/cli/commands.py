@@ -51,7 +51,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """A command that runs no recipe: it has no config and no presets, and needs no fairseq2."""
+    """A command that runs no recipe: it has no config and no presets."""
 
     name: str
     """What is typed after ``fairseq2 mt``."""
@@ -68,6 +68,11 @@ TOOLS: Final[tuple[Tool, ...]] = (
         name="report",
         help="compare runs: curves against samples, FLOPs and time; one page, PNG and JSON",
         run="fairseq2_jest.cli.report:run",
+    ),
+    Tool(
+        name="export",
+        help="write a run's checkpoint, or any mBART or NLLB model, as a folder for transformers",
+        run="fairseq2_jest.cli.export:run",
     ),
 )
 

@@ -30,6 +30,7 @@ from fairseq2_jest.cli.assets import check_config_overrides
 from fairseq2_jest.cli.config_check import ConfigChecker, innermost
 from fairseq2_jest.cli.layers import lay_over, read_layer
 from fairseq2_jest.cli.names import check_asset_names
+from fairseq2_jest.cli.tokenizers import follow_model, names_model_only
 from fairseq2_jest.cli.usage import UsageError
 
 
@@ -89,7 +90,7 @@ def load_config(
 
         _check_extension(container)
 
-        config = _load(container, recipe.config_kls, sources)
+        config, lacks_tokenizer = _load(container, recipe.config_kls, sources)
 
         if isinstance(config, SupportsCompletion):
             config.complete(container)
@@ -97,6 +98,9 @@ def load_config(
         loaded.append(config)
 
         check_asset_names(config, container)
+
+        if lacks_tokenizer:
+            follow_model(config, container)
 
         check_config_overrides(config, container)
 
@@ -111,15 +115,24 @@ def _check_extension(resolver: DependencyResolver) -> None:
         )
 
 
-def _load(resolver: DependencyResolver, config_kls: type[Any], sources: ConfigSources) -> object:
+def _load(
+    resolver: DependencyResolver, config_kls: type[Any], sources: ConfigSources
+) -> tuple[object, bool]:
+    """Returns the config, and whether its model was named without a tokenizer."""
     merger = resolver.resolve(ConfigMerger)
 
     checker = ConfigChecker(resolver)
 
     config = resolver.resolve(ValueConverter).unstructure(config_kls())
 
+    lacks_tokenizer = False
+
     for source, layer in _iter_layers(resolver, sources):
         try:
+            model_only = names_model_only(config, layer, lambda b, x: lay_over(b, x, merger))
+
+            lacks_tokenizer = lacks_tokenizer if model_only is None else model_only
+
             config = lay_over(config, layer, merger)
 
             checker.check(config, config_kls)
@@ -138,7 +151,7 @@ def _load(resolver: DependencyResolver, config_kls: type[Any], sources: ConfigSo
     except ValidationError as ex:
         raise UsageError(str(ex)) from ex
 
-    return structured
+    return structured, lacks_tokenizer
 
 
 def _iter_layers(

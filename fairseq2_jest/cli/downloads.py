@@ -38,7 +38,7 @@ def _check_model(card: AssetCard, resolver: DependencyResolver) -> None:
 
     uri = field.as_uri()
 
-    if uri.scheme not in ("http", "https", "hg"):
+    if uri.scheme not in ("http", "https", "hg", "hf"):
         return
 
     try:
@@ -51,10 +51,10 @@ def _check_model(card: AssetCard, resolver: DependencyResolver) -> None:
 
 
 def _ask(uri: Uri) -> None:
-    if uri.scheme == "hg":
+    if uri.scheme in ("hg", "hf"):
         from huggingface_hub import HfApi
 
-        HfApi().model_info(str(uri).removeprefix("hg://"), timeout=_TIMEOUT)
+        HfApi().model_info(f"{uri.netloc}{uri.path}", timeout=_TIMEOUT)
     else:
         # Some hosts refuse what does not look like a browser.
         request = Request(str(uri), method="HEAD", headers={"User-Agent": "Mozilla/5.0"})

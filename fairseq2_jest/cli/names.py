@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fairseq2.assets import AssetCardError, AssetMetadataError, AssetStore
+from fairseq2.assets import AssetCardError, AssetDownloadError, AssetMetadataError, AssetStore
 from fairseq2.runtime.dependency import DependencyResolver
 
 from fairseq2_jest.cli.near import did_you_mean
 from fairseq2_jest.cli.sections import AssetSection, iter_asset_sections
 from fairseq2_jest.cli.usage import UsageError
+from fairseq2_jest.models.errors import ModelError
 
 
 def check_asset_names(config: object, resolver: DependencyResolver) -> None:
@@ -54,6 +55,8 @@ def _check_card(asset: AssetSection, resolver: DependencyResolver) -> None:
         store = resolver.resolve(AssetStore)
 
         card = asset.card(resolver)
+    except (ModelError, AssetDownloadError) as ex:
+        raise UsageError(f"{asset.path}.name is {name}, which cannot be used: {ex}") from ex
     except AssetMetadataError as ex:
         raise UsageError(f"The asset cards of {ex.source} cannot be used: {ex}") from ex
     except AssetCardError as ex:

@@ -84,7 +84,7 @@ def _sentence(ex: Exception, config: object) -> str | None:
 
 
 def _tell_download(ex: AssetDownloadError, config: object) -> str:
-    if ex.uri.scheme == "hg":
+    if ex.uri.scheme in ("hg", "hf"):
         reason, variable = "it is not there or cannot be reached", "HF_HOME"
     else:
         reason, variable = _network_reason(ex.__cause__ or ex), "FAIRSEQ2_CACHE_DIR"

@@ -7,10 +7,18 @@ from collections.abc import Collection
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.models.nllb import NllbTokenizer
 
+from fairseq2_jest.models.hugging_face.tokenizer import TranslationTokenizer
+
 
 def tokenizer_languages(tokenizer: Tokenizer) -> Collection[str] | None:
-    """The language codes of a tokenizer, ``None`` where it does not tell."""
+    """The language codes of a tokenizer, ``None`` where it does not tell.
+
+    Of mBART's, the names that stand for a code are contained, too, but not iterated.
+    """
     if isinstance(tokenizer, NllbTokenizer):
         return tokenizer._langs
+
+    if isinstance(tokenizer, TranslationTokenizer):
+        return tokenizer.languages
 
     return None

@@ -179,16 +179,25 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
 
     def signatures(self) -> list[str]:
         """sacrebleu's signatures of the scores, chrF++'s with ``nw:2``."""
-        signatures = []
+        config = self._config
 
-        if self._config.bleu:
-            bleu = BLEU(tokenize=self._config.bleu_tokenizer)
-            bleu.corpus_score(["a"], [["a"]])
-            signatures.append(f"BLEU|{bleu.get_signature()}")
+        return score_signatures(
+            bleu=config.bleu, chrf=config.chrf, bleu_tokenizer=config.bleu_tokenizer
+        )
 
-        if self._config.chrf:
-            chrf = CHRF(char_order=ChrfMetric.CHAR_ORDER, word_order=ChrfMetric.WORD_ORDER)
-            chrf.corpus_score(["a"], [["a"]])
-            signatures.append(f"chrF2++|{chrf.get_signature()}")
 
-        return signatures
+def score_signatures(*, bleu: bool, chrf: bool, bleu_tokenizer: str) -> list[str]:
+    """sacrebleu's signatures of the scores of a validation."""
+    signatures = []
+
+    if bleu:
+        bleu_score = BLEU(tokenize=bleu_tokenizer)
+        bleu_score.corpus_score(["a"], [["a"]])
+        signatures.append(f"BLEU|{bleu_score.get_signature()}")
+
+    if chrf:
+        chrf_score = CHRF(char_order=ChrfMetric.CHAR_ORDER, word_order=ChrfMetric.WORD_ORDER)
+        chrf_score.corpus_score(["a"], [["a"]])
+        signatures.append(f"chrF2++|{chrf_score.get_signature()}")
+
+    return signatures

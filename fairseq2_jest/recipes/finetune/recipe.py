@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from fairseq2.checkpoint import CheckpointDir
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.logging import log
 from fairseq2.models.transformer import TransformerModel
@@ -14,6 +15,8 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.recipes.export.export import tokenizer_file
+from fairseq2_jest.recipes.export.hook import complete_exports
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
 from fairseq2_jest.recipes.reading import check_languages, create_selecting_reader
@@ -114,6 +117,17 @@ class FinetuneRecipe(Recipe):
         ]
 
         trainer = context.create_trainer(unit, reader, valid_units, list(valid_readers.values()))
+
+        if config.regime.export_hugging_face and context.gangs.root.rank == 0:
+            complete_exports(
+                trainer,
+                context.output_dir,
+                context.resolver.resolve(CheckpointDir).path or context.output_dir / "checkpoints",
+                tokenizer,
+                config.tokenizer.path
+                or tokenizer_file(str(config.tokenizer.name), context.resolver),
+                {direction.target for direction in corpus.directions},
+            )
 
         stopping = config.early_stopping
 

@@ -1,0 +1,1 @@
+"""``fairseq2 mt export``: a model as a folder for transformers."""

@@ -1,0 +1,173 @@
+"""The model card of an export: what the model came from, how good it is, how to make it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq2_jest.report.measures import MEASURES
+from fairseq2_jest.report.runs import Run, Validation
+
+
+def write_card(file: Path, run: Run, step: int) -> None:
+    """Writes the card of the model at ``step`` of ``run``.
+
+    :raises OSError: The file cannot be written.
+    """
+    base = base_model(run.config)
+
+    lines = [
+        *_front_matter(run, base),
+        "",
+        f"# {run.folder.resolve().name}",
+        "",
+        f"{base} after {step:,} steps of `fairseq2 mt finetune`, which trained on the pairs that "
+        f"the batch selector `{run.selector}` chose.",
+        "",
+        "## Scores",
+        "",
+        *_scores(run, step),
+        "",
+        "## Data",
+        "",
+        *_section(run.config.get("dataset", {})),
+        "",
+        "## Selection",
+        "",
+        *_selection(run, step),
+        "",
+        "## How to make it again",
+        "",
+        "Put this into `config.yaml` and run `fairseq2 mt finetune OUT --config-file config.yaml`.",
+        "",
+        "```yaml",
+        _yaml(run.config),
+        "```",
+        "",
+    ]
+
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+
+def base_model(config: Mapping[str, Any]) -> str:
+    """What a run began from, in words."""
+    model = config.get("model", {})
+
+    if model.get("path"):
+        return str(model["path"])
+
+    if model.get("name"):
+        return str(model["name"])
+
+    return f"A new model of the architecture {model.get('family')}/{model.get('arch')}"
+
+
+def _front_matter(run: Run, base: str) -> list[str]:
+    repo = base.removeprefix("hg://").removeprefix("hf://").partition("?")[0]
+
+    lines = ["---", "library_name: transformers", "pipeline_tag: translation"]
+
+    if base.startswith(("hg://", "hf://")):
+        lines.append(f"base_model: {repo}")
+
+    if run.validations:
+        langs = sorted({lang for name in run.validations for lang in name.split("-")[:2]})
+
+        lines.append(f"language: [{', '.join(json.dumps(lang) for lang in langs)}]")
+
+    return [*lines, "tags: [fairseq2, translation]", "---"]
+
+
+def _scores(run: Run, step: int) -> list[str]:
+    rows = []
+
+    for direction, validations in sorted(run.validations.items()):
+        validation = _at(validations, step)
+
+        if validation is not None:
+            cells = [
+                measure.format(validation.scores[measure.key])
+                if measure.key in validation.scores
+                else ""
+                for measure in MEASURES
+            ]
+
+            rows.append(f"| {direction} | {validation.step:,} | {' | '.join(cells)} |")
+
+    if not rows:
+        return ["It was not validated by this step."]
+
+    header = " | ".join(measure.label for measure in MEASURES)
+
+    dataset = run.config.get("dataset", {})
+
+    return [
+        f"On the split `{dataset.get('valid_split')}`:",
+        "",
+        f"| direction | step | {header} |",
+        "|---|---|" + "---|" * len(MEASURES),
+        *rows,
+        "",
+        *(f"- {signature}" for signature in _signatures(run.config)),
+    ]
+
+
+def _at(validations: Sequence[Validation], step: int) -> Validation | None:
+    by_then = [validation for validation in validations if validation.step <= step]
+
+    return by_then[-1] if by_then else None
+
+
+def _signatures(config: Mapping[str, Any]) -> list[str]:
+    from fairseq2_jest.training.validation import score_signatures
+
+    validation = config.get("validation", {})
+
+    signatures = score_signatures(
+        bleu=bool(validation.get("bleu", True)),
+        chrf=bool(validation.get("chrf", True)),
+        bleu_tokenizer=str(validation.get("bleu_tokenizer", "13a")),
+    )
+
+    num = validation.get("max_num_examples")
+
+    return signatures + ([f"over at most {num:,} pairs of a direction"] if num else [])
+
+
+def _selection(run: Run, step: int) -> list[str]:
+    by_then = [point for point in run.training if point.step <= step]
+
+    section = run.config.get("batch_selector", {})
+
+    lines = _section(section if isinstance(section, Mapping) else {})
+
+    if by_then:
+        spent = by_then[-1].spent
+
+        lines += [
+            "",
+            f"By step {by_then[-1].step:,} it had read {spent.seen:,.0f} pairs and trained on "
+            f"{spent.samples:,.0f}.",
+        ]
+
+    return lines
+
+
+def _section(section: Mapping[str, Any]) -> list[str]:
+    return ["```yaml", _yaml(section), "```"]
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    stream = StringIO()
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.dump(dict(content), stream)
+
+    return stream.getvalue().rstrip()
