@@ -22,7 +22,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -145,9 +145,6 @@ class Variant:
     sorted_by_length: bool = True
     """Whether the learner's pass sorts its batches by length."""
 
-    batched_masks: bool = True
-    """Whether the learner's pass makes the masks of a batch at once, not as fairseq2 does."""
-
     read_ahead: bool = True
     """Whether the next super-batch is read while this one is trained on."""
 
@@ -185,10 +182,6 @@ def variants(shape: Shape, *, on_gpu: bool) -> list[Variant]:
         Variant(name="reference only", selector={"learner_weight": 0.0}),
         Variant(name="iid", selector=None),
         Variant(name="similarity, all layers, unsorted batches", sorted_by_length=False),
-        Variant(name="similarity, all layers, masks one by one", batched_masks=False),
-        Variant(
-            name=f"similarity, {one} layer, masks one by one", num_layers=one, batched_masks=False
-        ),
         Variant(
             name="reference only, no read-ahead",
             selector={"learner_weight": 0.0},
@@ -539,9 +532,6 @@ def _as_it_would_be(row: Variant) -> ExitStack:
 
     if not row.sorted_by_length:
         stack.enter_context(patch.object(learner_pass, "batches_by_length", unsorted_batches))
-
-    if not row.batched_masks:
-        stack.enter_context(patch.object(learner_pass, "batched_padding_masks", nullcontext))
 
     return stack
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 from torch.nn import Module
 
-from fairseq2_jest.embedding.padding_masks import batched_padding_masks
 from fairseq2_jest.embedding.tokens import batches_by_length
 
 _FSDP_METHOD: Final = "call_for_selection"
@@ -61,7 +60,7 @@ class LearnerPass:
 
         num_passes = self._num_passes(len(batches))
 
-        with _evaluating(self._model), batched_padding_masks(self._model), self._autocast():
+        with _evaluating(self._model), self._autocast():
             for index in range(num_passes):
                 # A rank that is done takes part in what the others still do.
                 batch = batches[min(index, len(batches) - 1)]
