@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from torch.distributed.run import get_args_parser
 
 from fairseq2_jest.cli.presets import list_presets
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
@@ -206,6 +207,59 @@ def check_report(command: str, folder: Path) -> None:
     assert (folder / "OUT" / "report.html").is_file()
 
 
+def write_finished_run(folder: Path) -> None:
+    """A short run of the demo in ``RUN``."""
+    result = run_program(
+        *("mt", "finetune", "RUN", "--preset", "demo-iid", "--config", *SHORT),
+        *("batch_selector.config.batch_size=12", "dataset.valid_split=null"),
+        *("regime.validate_every_n_steps=null", "regime.score_metric=null"),
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+
+
+def check_translate(command: str, folder: Path) -> None:
+    """With the model of a run of two steps."""
+    write_finished_run(folder)
+
+    (folder / "FILE").write_text("The dog sees a cat.\n\nA man sleeps.\n", encoding="utf-8")
+
+    args = shlex.split(command)[1:]
+
+    result = run_program(
+        *args,
+        *("common.torch.num_threads=1", "seq2seq_generator.config.max_gen_len=8"),
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+
+    lines = (folder / "OUT" / "translations.txt").read_text(encoding="utf-8").split("\n")
+
+    assert len(lines) == 4 and lines[1] == lines[3] == ""
+
+
+def check_torchrun(command: str, folder: Path) -> None:
+    """What stands before a command: its options are those of torchrun."""
+    parser = get_args_parser()
+
+    options, _ = parser.parse_known_args([*shlex.split(command)[1:], "a command"])
+
+    assert options.no_python and options.nproc_per_node == "4"
+
+
+def check_export(command: str, folder: Path) -> None:
+    write_finished_run(folder)
+
+    result = run_program(*shlex.split(command)[1:], folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+    assert {"config.json", "model.safetensors", "README.md"} <= {
+        file.name for file in (folder / "OUT").iterdir()
+    }
+
+
 RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"make [\w-]+": check_make_target,
     r"pip install \.": check_install,
@@ -215,6 +269,9 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt embed OUT --preset .+": check_embed,
     r"fairseq2 mt (finetune OUT|check) --preset .+": check_run,
     r"fairseq2 mt report OUT RUN...": check_report,
+    r"fairseq2 mt translate OUT --preset .+": check_translate,
+    r"torchrun --no-python --nproc-per-node 4": check_torchrun,
+    r"fairseq2 mt export OUT RUN": check_export,
 }
 
 
@@ -243,4 +300,6 @@ def test_every_preset_that_is_named_is_there() -> None:
     named = set(re.findall(r"--preset ([\w-]+)", README))
 
     assert listed == known
-    assert named <= known | {p.name for p in list_presets("embed")}
+    others = {p.name for command in ("embed", "translate") for p in list_presets(command)}
+
+    assert named <= known | others
