@@ -109,6 +109,12 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "joint, reducible, 1,000 trusted": _reducible(SMALL_REFERENCE_MODEL),
     "joint, reducible, shortlist 0.15": _reducible(shortlist=0.15),
     "joint, reducible, shortlist 0.5": _reducible(shortlist=0.5),
+    "joint, reducible, 300 of 3000": _reducible(
+        super_batch_size=3000, filter_ratio=1.0 - 100 / 3000, shortlist=0.1
+    ),
+    "joint, reducible, 150 of 3000": _reducible(
+        super_batch_size=3000, filter_ratio=1.0 - 100 / 3000, shortlist=0.05
+    ),
     "reducible alone": _reducible(shortlist=1.0, learner_weight=1.0, reference_weight=0.0),
     "reference model, iid, filtered": ("demo-iid", (*FILTERED, FROM_REFERENCE)),
     "reference model, iid, clean only": (
