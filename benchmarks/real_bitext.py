@@ -123,6 +123,12 @@ REDUCIBLE = (
     f"reference_model.path={REFERENCE_MODEL}",
 )
 
+HALF = (
+    "batch_selector.config.super_batch_size=<twice the sub-batch>",
+    "batch_selector.config.filter_ratio=0.5",
+)
+"""A milder choice, for corpora with little noise or references of another domain."""
+
 ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "iid": ("demo-iid", ()),
     "iid + trusted": ("demo-iid", ("dataset.train_split=pool_and_trusted",)),
@@ -131,6 +137,14 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "joint": ("demo-jest", JOINT),
     "joint, learner 0": ("demo-jest", ("batch_selector.config.learner_weight=0.0",)),
     "joint, reducible": ("demo-jest", REDUCIBLE),
+    "joint, learner 0, half": (
+        "demo-jest",
+        ("batch_selector.config.learner_weight=0.0", *HALF),
+    ),
+    "joint, reducible, half": (
+        "demo-jest",
+        (*REDUCIBLE, *HALF, "batch_selector.config.shortlist=1.0"),
+    ),
     "reference model, iid, filtered": ("demo-iid", (FILTERED, f"model.path={REFERENCE_MODEL}")),
     "reference model, joint, reducible": (
         "demo-jest",
@@ -205,6 +219,7 @@ def main() -> int:
     filled_in = {
         REFERENCE_MODEL: str(checkpoint(out, reference, bitext.num_reference_steps)),
         "<threshold>": str(threshold),
+        "<twice the sub-batch>": str(2 * sub_batch_size),
     }
 
     arms = [
