@@ -138,6 +138,10 @@ def ratios(
 ) -> list[float | None]:
     """What each run had cost at the baseline's mean final quality, over what the whole baseline
     did; ``None`` where a run never got there."""
+    if runs is baseline:
+        # By definition; each seed by itself ends above or below the mean.
+        return [1.0]
+
     target = fmean(quality(run.curve[-1]) for run in baseline)
     spent = fmean(cost(run.curve[-1]) for run in baseline)
 

@@ -12,8 +12,10 @@ import pytest
 from fairseq2.device import CPU
 
 from benchmarks import selection_cost
+from benchmarks.arms import ArmResult, ValidationPoint
 from benchmarks.data_efficiency import ARMS, NUM_PRETRAIN_STEPS
 from benchmarks.demo import regime
+from benchmarks.efficiency import efficiency_table
 from benchmarks.noise_detection import cheap_rules, compare, detokenised, mean_rank, verdict
 from benchmarks.selection_cost import unsorted_batches
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
@@ -151,3 +153,53 @@ def test_one_step_of_every_row_of_the_cost_table(
     assert rows["similarity, 1 layer"]["predicted_flops"] == full["predicted_flops"] / 4
     assert rows["iid"]["padding"] is rows["reference only"]["padding"] is None
     assert rows["similarity, all layers, unsorted batches"]["padding"] > full["padding"]
+
+
+def _result(name: str, losses: list[float], *, selection: float = 0.0) -> ArmResult:
+    points = [
+        ValidationPoint(
+            samples=1000 * (i + 1),
+            loss=loss,
+            bleu=10.0 - loss,
+            flops=(1.0 + selection) * 100.0 * (i + 1),
+            seconds=1.0,
+        )
+        for i, loss in enumerate(losses)
+    ]
+
+    return ArmResult(
+        name=name,
+        curve=points,
+        samples=points[-1].samples,
+        noise_share=0.5,
+        known_share=None,
+        seconds=1.0,
+        selection_share=selection / (1.0 + selection),
+        training_flops=100.0 * len(points),
+        selection_flops=selection * 100.0 * len(points),
+    )
+
+
+def test_what_an_arm_needs_is_a_ratio_to_what_the_baseline_spent() -> None:
+    results = [
+        _result("iid", [4.0, 3.0]),
+        _result("iid", [4.0, 2.0]),
+        _result("joint, reducible", [3.0, 2.0], selection=1.0),
+        _result("independent", [4.0, 3.0]),
+    ]
+
+    header, _, iid, joint, independent = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in efficiency_table(results).splitlines()
+    )
+
+    rows = {row[0]: dict(zip(header, row, strict=True)) for row in (iid, joint, independent)}
+
+    # The baseline's mean end is 2.5, which the second reaches half way from 1,000 to 2,000 pairs.
+    assert rows["iid"]["pairs to iid's loss"] == "1.00"
+    assert rows["joint, reducible"]["pairs to iid's loss"] == "0.75"
+    assert rows["joint, reducible"]["FLOPs to its loss"] == "1.50"
+    assert rows["joint, reducible"]["filled"] == "2.25"
+    assert rows["joint, reducible"]["time"] == "1.50"
+    assert rows["independent"]["pairs to iid's loss"] == "never"
+    assert rows["iid"]["loss"] == "2.500 (2.000-3.000)"
