@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.device import CPU
 from fairseq2.models.nllb import NllbConfig
 from fairseq2.models.nllb.factory import create_nllb_model
 from fairseq2.models.transformer import TransformerModel
@@ -26,6 +27,7 @@ from benchmarks.noise_detection.pairs import Scores
 from benchmarks.steps import SteppedRun, gangs_of_one
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.builtin_reference import ReferenceTraining
+from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, SentenceTransformerEncoder
 from fairseq2_jest.embedding.tokens import TokenizedPairs
@@ -120,12 +122,13 @@ def learner_views(
         target_langs=[TARGET] * len(pairs),
     )
 
-    how: dict[str, Any] = {"device": torch.device("cpu"), "max_num_tokens": 2048}
+    def run(model: TransformerModel) -> ForwardPass:
+        return ForwardPass(model, device=CPU, max_num_tokens=2048)
 
-    encoder = LearnerEncoder(learner, tokenizer, **how)
+    encoder = LearnerEncoder(run(learner), tokenizer)
 
     def loss_of(model: TransformerModel) -> Scores:
-        loss: Scores = TranslationLoss(model, tokenizer, **how).score(tokenized).double().numpy()
+        loss: Scores = TranslationLoss(run(model), tokenizer).score(tokenized).double().numpy()
 
         return loss
 
@@ -144,7 +147,7 @@ def _train(
     """The model after a quarter of the steps, and after all of them."""
     corpus = open_pairs(pairs, folder)
 
-    gangs = gangs_of_one(torch.device("cpu"))
+    gangs = gangs_of_one(CPU)
 
     torch.manual_seed(1)
 

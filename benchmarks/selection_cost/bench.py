@@ -21,6 +21,7 @@ from benchmarks.selection_cost.stores import filled_reference, filled_reference_
 from benchmarks.selection_cost.variants import ReaderInTurn, Variant, as_it_would_be, compiled
 from benchmarks.steps import SteppedRun, StepTimes, gangs_of_one
 from fairseq2_jest.corpus.sampling import CorpusSampler
+from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.selection.batching import MicroBatcher
@@ -132,19 +133,20 @@ class Bench:
 
         autocast_dtype = torch.bfloat16 if row.autocast and self._device.type == "cuda" else None
 
-        how: dict[str, Any] = {
-            "device": self._device,
-            "max_num_tokens": shape.max_num_tokens,
-            "autocast_dtype": autocast_dtype,
-            "gang": self._gangs.dp,
-        }
+        forward_pass = ForwardPass(
+            model,
+            device=self._device,
+            max_num_tokens=shape.max_num_tokens,
+            autocast_dtype=autocast_dtype,
+            gang=self._gangs.dp,
+        )
 
         learner = learner_loss = None
 
         if selector.needs_learner:
-            learner = LearnerEncoder(model, self._tokenizer, num_layers=row.num_layers, **how)
+            learner = LearnerEncoder(forward_pass, self._tokenizer, num_layers=row.num_layers)
         if selector.needs_learner_loss:
-            learner_loss = TranslationLoss(model, self._tokenizer, **how)
+            learner_loss = TranslationLoss(forward_pass, self._tokenizer)
 
         super_batches = SuperBatchReader if row.read_ahead else ReaderInTurn
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import torch
 from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.device import CPU
 from fairseq2.models.nllb import NllbConfig
 from fairseq2.models.nllb.factory import create_nllb_model
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from benchmarks.selection_cost.shapes import Shape
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.fill import Filler
+from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_weights
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
@@ -81,7 +82,7 @@ def filled_reference_loss(shape: Shape, corpus: Corpus, tokenizer: Tokenizer) ->
     model = create_nllb_model(config)
 
     losses = ReferenceLoss.open(
-        TranslationLoss(model, tokenizer, device=torch.device("cpu"), max_num_tokens=8192),
+        TranslationLoss(ForwardPass(model, device=CPU, max_num_tokens=8192), tokenizer),
         model_digest=digest_of_weights(model),
         corpus_digest=corpus.digest,
         num_rows=len(corpus),

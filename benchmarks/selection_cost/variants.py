@@ -12,7 +12,7 @@ from fairseq2.models.transformer import TransformerModel
 from typing_extensions import override
 
 from benchmarks.selection_cost.shapes import Shape
-from fairseq2_jest.embedding import learner_pass
+from fairseq2_jest.embedding import forward_pass
 from fairseq2_jest.selection.tokenizing import SuperBatchReader, TokenizedSuperBatch
 
 
@@ -89,7 +89,7 @@ def as_it_would_be(row: Variant) -> AbstractContextManager[object]:
     if row.sorted_by_length:
         return nullcontext()
 
-    return patch.object(learner_pass, "batches_by_length", unsorted_batches)
+    return patch.object(forward_pass, "batches_by_length", unsorted_batches)
 
 
 def unsorted_batches(lengths: Sequence[int], max_num_tokens: int) -> Iterator[list[int]]:

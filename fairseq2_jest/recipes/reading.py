@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from fairseq2.data.tokenizers import Tokenizer
-from fairseq2.device import Device
 from fairseq2.logging import log
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
 from numpy.typing import NDArray
-from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
+from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_weights
@@ -79,34 +78,31 @@ def create_selecting_reader(
 
     learner = learner_loss = reference_loss = None
 
+    forward_pass = ForwardPass(
+        context.get_model(),
+        device=context.device,
+        max_num_tokens=dataset.max_num_tokens,
+        autocast_dtype=autocast_dtype,
+        gang=context.gangs.dp,
+    )
+
     if selector.needs_learner:
         learner = LearnerEncoder(
-            context.get_model(),
-            tokenizer,
-            device=context.device,
-            max_num_tokens=dataset.max_num_tokens,
-            num_layers=batch_selector.num_learner_layers,
-            autocast_dtype=autocast_dtype,
-            gang=context.gangs.dp,
+            forward_pass, tokenizer, num_layers=batch_selector.num_learner_layers
         )
 
     if selector.needs_learner_loss:
-        learner_loss = TranslationLoss(
-            context.get_model(),
-            tokenizer,
-            device=context.device,
-            max_num_tokens=dataset.max_num_tokens,
-            autocast_dtype=autocast_dtype,
-            gang=context.gangs.dp,
-        )
+        learner_loss = TranslationLoss(forward_pass, tokenizer)
 
     if selector.needs_reference_loss:
         reference_loss = open_reference_loss(
-            context.get_model(check_reference_model(reference_model)),
+            ForwardPass(
+                context.get_model(check_reference_model(reference_model)),
+                device=context.device,
+                max_num_tokens=dataset.max_num_tokens,
+            ),
             corpus,
             tokenizer,
-            device=context.device,
-            max_num_tokens=dataset.max_num_tokens,
         )
 
     reference = None
@@ -166,18 +162,16 @@ def open_reference(
 
 
 def open_reference_loss(
-    model: Module, corpus: Corpus, tokenizer: Tokenizer, *, device: Device, max_num_tokens: int
+    forward_pass: ForwardPass, corpus: Corpus, tokenizer: Tokenizer
 ) -> ReferenceLoss:
     """What a frozen translation model loses on a corpus; the same model is served from the same
     store.
 
     :raises EmbeddingError: It is no encoder-decoder model, or its store cannot be opened.
     """
-    scorer = TranslationLoss(model, tokenizer, device=device, max_num_tokens=max_num_tokens)
-
     return ReferenceLoss.open(
-        scorer,
-        model_digest=digest_of_weights(model),
+        TranslationLoss(forward_pass, tokenizer),
+        model_digest=digest_of_weights(forward_pass.model),
         corpus_digest=corpus.digest,
         num_rows=len(corpus),
     )
