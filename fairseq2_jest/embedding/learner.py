@@ -18,7 +18,13 @@ from torch.nn.functional import normalize
 
 from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.forward_pass import ForwardPass
-from fairseq2_jest.embedding.tokens import SequenceFormats, TokenizedPairs, layout_of, pad
+from fairseq2_jest.embedding.tokens import (
+    SequenceFormats,
+    TokenizedPairs,
+    layout_of,
+    pad,
+    padding_of,
+)
 
 
 class LearnerEncoder:
@@ -117,10 +123,11 @@ class LearnerEncoder:
         for layer in self._layers:
             output = layer(output, layout, attn_bias_cache)
 
-        # Of a pre-norm encoder the norm is what follows the last layer that is run.
-        norm: Module | None = encoder.layer_norm  # type: ignore[assignment]
+        # Only such an encoder is cut.
+        assert isinstance(encoder, StandardTransformerEncoder)
 
-        return output if norm is None else norm(output)
+        # Of a pre-norm encoder the norm is what follows the last layer that is run.
+        return output if encoder.layer_norm is None else encoder.layer_norm(output)
 
 
 def encoder_decoder(model: Module) -> TransformerModel:
@@ -135,18 +142,6 @@ def encoder_decoder(model: Module) -> TransformerModel:
         )
 
     return model
-
-
-def padding_of(tokenizer: Tokenizer) -> int:
-    """
-    :raises EmbeddingError: The tokenizer has no padding token.
-    """
-    pad_idx = tokenizer.vocab_info.pad_idx
-
-    if pad_idx is None:
-        raise EmbeddingError("The tokenizer has no padding token, which batches need.")
-
-    return pad_idx
 
 
 def _first_layers(model: TransformerModel, num_layers: int) -> list[Module]:

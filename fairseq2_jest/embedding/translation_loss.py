@@ -11,8 +11,14 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from fairseq2_jest.embedding.forward_pass import ForwardPass
-from fairseq2_jest.embedding.learner import encoder_decoder, padding_of
-from fairseq2_jest.embedding.tokens import SequenceFormats, TokenizedPairs, layout_of, pad
+from fairseq2_jest.embedding.learner import encoder_decoder
+from fairseq2_jest.embedding.tokens import (
+    SequenceFormats,
+    TokenizedPairs,
+    layout_of,
+    pad,
+    padding_of,
+)
 
 _NUM_LOGIT_ROWS = 1024
 """Tokens projected to the vocabulary at once: all of a batch may be gigabytes."""
