@@ -15,8 +15,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks import DIRECTION, ROOT
 from benchmarks.arms import Arm, checkpoint, run_arms
-from benchmarks.demo import DIRECTION, FILTERED, ROOT, regime
+from benchmarks.demo import FILTERED, regime
 from benchmarks.efficiency import slug, tell
 
 RESULTS = ROOT / "benchmarks" / "results" / "data_efficiency"

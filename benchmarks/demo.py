@@ -16,12 +16,9 @@ import shutil
 from math import gcd
 from pathlib import Path
 
+from benchmarks import DIRECTION, ROOT
 from benchmarks.arms import Arm, checkpoint, plot, run_arms, table
 from fairseq2_jest.report.write import write_report
-
-ROOT = Path(__file__).resolve().parent.parent
-
-DIRECTION = "eng_Latn-deu_Latn"
 
 FILTERED = (
     "dataset.min_reference_score=0.5",

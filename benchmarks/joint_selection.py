@@ -16,10 +16,9 @@ import os
 import resource
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks import ROOT
 
 DIM = 1024
 

@@ -20,10 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from benchmarks import DIRECTION, ROOT
 from benchmarks.arms import Arm, checkpoint, run_arms
+from benchmarks.bitext import Pair, read_pairs, train_pieces, train_reference, write_pairs
 from benchmarks.data_efficiency import REFERENCE_MODEL, fill_in
-from benchmarks.demo import DIRECTION, ROOT, regime
+from benchmarks.demo import regime
 from benchmarks.efficiency import slug, tell
+from fairseq2_jest.embedding.builtin_reference import ReferenceTraining
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -31,8 +36,6 @@ if TYPE_CHECKING:
 NUM_PRETRAIN_STEPS = 200
 
 VOCAB_SIZE = 4_000
-
-Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ class Bitext:
 
 def _multi30k(data: Path) -> Bitext:
     """Image captions; half of the targets of the pool are moved to other sources."""
-    pairs = _read(data / "multi30k-ende", "train")
+    pairs = read_pairs(data / "multi30k-ende", "train")
 
     trusted = pairs[:4_000]
 
@@ -79,7 +82,7 @@ def _multi30k(data: Path) -> Bitext:
         trusted=trusted,
         in_domain=trusted,
         pool=pool,
-        valid=_read(data / "multi30k-ende", "valid"),
+        valid=read_pairs(data / "multi30k-ende", "valid"),
         labels=labels,
         noise_share=0.5,
         super_batch_size=1_000,
@@ -90,14 +93,14 @@ def _multi30k(data: Path) -> Bitext:
 
 def _wmt_demo(data: Path) -> Bitext:
     """Europarl, news and web pages as they were mined; half of the news test set is trusted."""
-    news = _read(data / "wmt-demo-ende", "valid")
+    news = read_pairs(data / "wmt-demo-ende", "valid")
 
-    captions = _read(data / "multi30k-ende", "train")[:8_000]
+    captions = read_pairs(data / "multi30k-ende", "train")[:8_000]
 
     return Bitext(
-        trusted=[*captions, *_read(data / "bible-ende", "train")[:8_000], *news[:1_500]],
+        trusted=[*captions, *read_pairs(data / "bible-ende", "train")[:8_000], *news[:1_500]],
         in_domain=news[:1_500],
-        pool=_read(data / "wmt-demo-ende", "train"),
+        pool=read_pairs(data / "wmt-demo-ende", "train"),
         valid=news[1_500:],
         labels=None,
         noise_share=0.3,
@@ -254,32 +257,23 @@ def main() -> int:
 def _prepare(bitext: Bitext, out: Path) -> tuple[Path, float]:
     """Writes corpora, tokenizer and reference; returns the config that names them, and the
     reference score that all but the noise should have."""
-    import sentencepiece
-
-    from fairseq2_jest.embedding.builtin_reference import ReferenceTraining, train_static_reference
-
-    _write(out / "trusted.tsv", bitext.trusted)
-    _write(out / "in_domain.tsv", bitext.in_domain)
-    _write(out / "valid.tsv", bitext.valid)
-    _write(out / "pool.tsv", bitext.pool, bitext.labels)
+    write_pairs(out / "trusted.tsv", bitext.trusted)
+    write_pairs(out / "in_domain.tsv", bitext.in_domain)
+    write_pairs(out / "valid.tsv", bitext.valid)
+    write_pairs(out / "pool.tsv", bitext.pool, bitext.labels)
 
     if bitext.labels is not None:
         clean = [
             pair for pair, label in zip(bitext.pool, bitext.labels, strict=True) if label == "clean"
         ]
 
-        _write(out / "clean.tsv", clean)
+        write_pairs(out / "clean.tsv", clean)
 
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([side for pair in bitext.trusted for side in pair]),
-        model_prefix=str(out / "tokenizer"),
-        vocab_size=VOCAB_SIZE - 6,
-        num_threads=1,
-        minloglevel=2,
+    tokenizer = train_pieces(bitext.trusted, out, VOCAB_SIZE)
+
+    reference = train_reference(
+        bitext.trusted, out / "reference", ReferenceTraining(vocab_size=VOCAB_SIZE)
     )
-
-    reference = train_static_reference(bitext.trusted, ReferenceTraining(vocab_size=VOCAB_SIZE))
-    reference.save(str(out / "reference"), create_model_card=False)
 
     splits = [
         ("train", "pool"),
@@ -299,7 +293,7 @@ def _prepare(bitext: Bitext, out: Path) -> tuple[Path, float]:
         "model": {"config_overrides": {"vocab_size": VOCAB_SIZE}},
         "tokenizer": {
             "name": None,
-            "path": str(out / "tokenizer.model"),
+            "path": str(tokenizer),
             "family": "nllb",
             "config_overrides": {"langs": langs, "default_lang": langs[0]},
         },
@@ -326,8 +320,6 @@ def _prepare(bitext: Bitext, out: Path) -> tuple[Path, float]:
 
 
 def _threshold(reference: SentenceTransformer, bitext: Bitext) -> float:
-    import numpy as np
-
     source, target = (
         reference.encode(list(side), normalize_embeddings=True, show_progress_bar=False)
         for side in zip(*bitext.pool, strict=True)
@@ -349,15 +341,6 @@ def _corpus(split: str, file: Path) -> dict[str, object]:
     }
 
 
-def _read(folder: Path, name: str) -> list[Pair]:
-    def side(lang: str) -> list[str]:
-        text = (folder / f"{name}.{lang}").read_text(encoding="utf-8")
-
-        return text.rstrip("\n").split("\n")
-
-    return list(zip(side("en"), side("de"), strict=True))
-
-
 def _misalign(pairs: Sequence[Pair]) -> tuple[list[Pair], list[str]]:
     """Moves the targets of half of the pairs one place on, in a random order."""
     moved = random.Random(1).sample(range(len(pairs)), len(pairs) // 2)
@@ -368,15 +351,6 @@ def _misalign(pairs: Sequence[Pair]) -> tuple[list[Pair], list[str]]:
         [(source, pairs[target_of.get(i, i)][1]) for i, (source, _) in enumerate(pairs)],
         ["misaligned" if i in target_of else "clean" for i in range(len(pairs))],
     )
-
-
-def _write(file: Path, pairs: Sequence[Pair], labels: Sequence[str] | None = None) -> None:
-    rows = [[field.replace("\t", " ") for field in pair] for pair in pairs]
-
-    if labels is not None:
-        rows = [[*row, label] for row, label in zip(rows, labels, strict=True)]
-
-    file.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

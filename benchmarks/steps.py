@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
 # fairseq2.trainer cannot be imported first.
 import fairseq2.recipe.base  # noqa: F401
 import torch
-from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.gang import FakeGang, Gangs
 from fairseq2.metrics import MetricBag, Sum
-from fairseq2.models.nllb.tokenizer import NllbTokenizerConfig, load_nllb_tokenizer
 from fairseq2.models.transformer import TransformerModel
 from fairseq2.nn.utils.grad import clip_grad_norm, normalize_grads
 from torch.optim import Optimizer
 
-from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
-from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.flops import FlopsModel
 from fairseq2_jest.training.unit import CriterionConfig, TranslationTrainUnit
-
-SOURCE, TARGET = "eng_Latn", "deu_Latn"
-
-Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,51 +134,3 @@ def gangs_of_one(device: torch.device) -> Gangs:
     gang = FakeGang(device)
 
     return Gangs(root=gang, dp=gang, rdp=gang, sdp=gang, tp=gang, pp=gang)
-
-
-def read_pairs(folder: Path, split: str = "train") -> list[Pair]:
-    """The pairs of two aligned files, English and German."""
-    sources, targets = (
-        (folder / f"{split}.{lang}").read_text(encoding="utf-8").rstrip("\n").split("\n")
-        for lang in ("en", "de")
-    )
-
-    return list(zip(sources, targets, strict=True))
-
-
-def open_pairs(pairs: Iterable[Pair], folder: Path) -> Corpus:
-    """A prepared corpus of these pairs under ``folder``; the corpus's own cleaning applies."""
-    folder.mkdir(parents=True, exist_ok=True)
-
-    file = folder / "pairs.tsv"
-
-    lines = ["\t".join(side.replace("\t", " ") for side in pair) for pair in pairs]
-
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    corpus = CorpusConfig(split="train", direction=f"{SOURCE}-{TARGET}", path=file)
-
-    config = ParallelTextConfig(corpora=[corpus], cache_dir=folder / "cache")
-
-    return open_parallel_text(config).open("train")
-
-
-def train_tokenizer(pairs: Sequence[Pair], folder: Path, vocab_size: int) -> Tokenizer:
-    """NLLB's tokenizer around SentencePiece pieces of these pairs, ``vocab_size`` with all."""
-    import sentencepiece
-
-    folder.mkdir(parents=True, exist_ok=True)
-
-    # fairseq2 adds two languages, three kinds of data, and padding.
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([side for pair in pairs for side in pair]),
-        model_prefix=str(folder / "tokenizer"),
-        vocab_size=vocab_size - 6,
-        hard_vocab_limit=False,
-        num_threads=1,
-        minloglevel=2,
-    )
-
-    config = NllbTokenizerConfig(langs=[SOURCE, TARGET], default_lang=SOURCE)
-
-    return load_nllb_tokenizer(folder / "tokenizer.model", config)

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
-from fairseq2.device import Device
-from fairseq2.gang import Gang
 from fairseq2.models.transformer import (
     AttentionBiasCache,
     StandardTransformerEncoder,
@@ -19,8 +17,14 @@ from torch.nn import Module
 from torch.nn.functional import normalize
 
 from fairseq2_jest.embedding.errors import EmbeddingError
-from fairseq2_jest.embedding.learner_pass import LearnerPass
-from fairseq2_jest.embedding.tokens import SequenceFormats, TokenizedPairs, layout_of, pad
+from fairseq2_jest.embedding.forward_pass import ForwardPass
+from fairseq2_jest.embedding.tokens import (
+    SequenceFormats,
+    TokenizedPairs,
+    layout_of,
+    pad,
+    padding_of,
+)
 
 
 class LearnerEncoder:
@@ -29,40 +33,28 @@ class LearnerEncoder:
     Both sides go through the *encoder*, the target side with its own language's token in source
     mode. An embedding is the masked mean of the encoder's output over the tokens of the text
     (special tokens left out), L2-normalised in fp32. (arXiv 2511.04406 does not publish its
-    pooling; this is our reading.) How the model is run, see :class:`LearnerPass`.
+    pooling; this is our reading.) How the model is run, see :class:`ForwardPass`.
     """
 
     def __init__(
         self,
-        model: Module,
+        forward_pass: ForwardPass,
         tokenizer: Tokenizer,
         *,
-        device: Device,
-        max_num_tokens: int,
         num_layers: int | None = None,
-        autocast_dtype: torch.dtype | None = None,
-        gang: Gang | None = None,
     ) -> None:
         """
         :param num_layers: How many of the encoder's layers to run; ``None`` for all.
 
-        The other parameters are those of :class:`LearnerPass`.
-
         :raises EmbeddingError: The model has no encoder or not that many layers, or the tokenizer
             no padding token.
         """
-        self._model = encoder_decoder(model)
+        self._model = encoder_decoder(forward_pass.model)
         self._pad_idx = padding_of(tokenizer)
         self._formats = SequenceFormats(tokenizer)
-        self._device = device
+        self._device = forward_pass.device
         self._layers = None if num_layers is None else _first_layers(self._model, num_layers)
-        self._pass = LearnerPass(
-            model,
-            device=device,
-            max_num_tokens=max_num_tokens,
-            autocast_dtype=autocast_dtype,
-            gang=gang,
-        )
+        self._pass = forward_pass
 
     @property
     def dim(self) -> int:
@@ -131,10 +123,11 @@ class LearnerEncoder:
         for layer in self._layers:
             output = layer(output, layout, attn_bias_cache)
 
-        # Of a pre-norm encoder the norm is what follows the last layer that is run.
-        norm: Module | None = encoder.layer_norm  # type: ignore[assignment]
+        # Only such an encoder is cut.
+        assert isinstance(encoder, StandardTransformerEncoder)
 
-        return output if norm is None else norm(output)
+        # Of a pre-norm encoder the norm is what follows the last layer that is run.
+        return output if encoder.layer_norm is None else encoder.layer_norm(output)
 
 
 def encoder_decoder(model: Module) -> TransformerModel:
@@ -149,18 +142,6 @@ def encoder_decoder(model: Module) -> TransformerModel:
         )
 
     return model
-
-
-def padding_of(tokenizer: Tokenizer) -> int:
-    """
-    :raises EmbeddingError: The tokenizer has no padding token.
-    """
-    pad_idx = tokenizer.vocab_info.pad_idx
-
-    if pad_idx is None:
-        raise EmbeddingError("The tokenizer has no padding token, which batches need.")
-
-    return pad_idx
 
 
 def _first_layers(model: TransformerModel, num_layers: int) -> list[Module]:

@@ -10,6 +10,8 @@ from fairseq2.data.tokenizers import TokenEncoder, Tokenizer
 from fairseq2.nn import BatchLayout
 from torch import Tensor
 
+from fairseq2_jest.embedding.errors import EmbeddingError
+
 
 class SequenceFormat:
     """The special tokens around a text in one language and mode of a tokenizer."""
@@ -114,6 +116,18 @@ def batches_by_length(lengths: Sequence[int], max_num_tokens: int) -> Iterator[l
 
     if batch:
         yield batch
+
+
+def padding_of(tokenizer: Tokenizer) -> int:
+    """
+    :raises EmbeddingError: The tokenizer has no padding token.
+    """
+    pad_idx = tokenizer.vocab_info.pad_idx
+
+    if pad_idx is None:
+        raise EmbeddingError("The tokenizer has no padding token, which batches need.")
+
+    return pad_idx
 
 
 def pad(sequences: Sequence[Tensor], pad_idx: int) -> tuple[Tensor, list[int]]:

@@ -6,16 +6,19 @@ import math
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
-from fairseq2.device import Device
-from fairseq2.gang import Gang
 from fairseq2.models.transformer import TransformerModel
 from torch import Tensor
-from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
-from fairseq2_jest.embedding.learner import encoder_decoder, padding_of
-from fairseq2_jest.embedding.learner_pass import LearnerPass
-from fairseq2_jest.embedding.tokens import SequenceFormats, TokenizedPairs, layout_of, pad
+from fairseq2_jest.embedding.forward_pass import ForwardPass
+from fairseq2_jest.embedding.learner import encoder_decoder
+from fairseq2_jest.embedding.tokens import (
+    SequenceFormats,
+    TokenizedPairs,
+    layout_of,
+    pad,
+    padding_of,
+)
 
 _NUM_LOGIT_ROWS = 1024
 """Tokens projected to the vocabulary at once: all of a batch may be gigabytes."""
@@ -27,35 +30,19 @@ class TranslationLoss:
     The loss is the mean negative log-likelihood of a pair's target tokens, its end included, in
     units of ``ln V``: 0 is a certain model, 1 one that knows nothing. (JEST, arXiv 2406.17711,
     scores by loss; arXiv 2511.04406 puts similarities in its place.) How the model is run, see
-    :class:`LearnerPass`.
+    :class:`ForwardPass`.
     """
 
-    def __init__(
-        self,
-        model: Module,
-        tokenizer: Tokenizer,
-        *,
-        device: Device,
-        max_num_tokens: int,
-        autocast_dtype: torch.dtype | None = None,
-        gang: Gang | None = None,
-    ) -> None:
-        """The parameters are those of :class:`LearnerPass`.
-
+    def __init__(self, forward_pass: ForwardPass, tokenizer: Tokenizer) -> None:
+        """
         :raises EmbeddingError: The model has no encoder, or the tokenizer no padding token.
         """
-        self._model = encoder_decoder(model)
+        self._model = encoder_decoder(forward_pass.model)
         self._pad_idx = padding_of(tokenizer)
         self._formats = SequenceFormats(tokenizer)
-        self._device = device
+        self._device = forward_pass.device
         self._unit = math.log(self._model.final_proj.output_dim)
-        self._pass = LearnerPass(
-            model,
-            device=device,
-            max_num_tokens=max_num_tokens,
-            autocast_dtype=autocast_dtype,
-            gang=gang,
-        )
+        self._pass = forward_pass
 
     @property
     def model(self) -> TransformerModel:

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from fairseq2.data.tokenizers import Tokenizer
-from fairseq2.device import Device
 from fairseq2.logging import log
+from fairseq2.models.transformer import TransformerModel
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
 from numpy.typing import NDArray
-from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
+from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_weights
@@ -36,6 +36,7 @@ from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.selection.selector import BatchSelector
 from fairseq2_jest.selection.tokenizing import PairTokenizer, SuperBatchReader
+from fairseq2_jest.training.errors import TrainingError
 
 
 def create_selecting_reader(
@@ -68,6 +69,7 @@ def create_selecting_reader(
     :raises CorpusError: The tokenizer lacks a language of the corpus.
     :raises EmbeddingError: The reference does not load.
     :raises SelectionError: The selector asks for a reference model, and none is named.
+    :raises TrainingError: The reference model has too few tokens or takes too short texts.
     """
     check_languages(corpus, tokenizer)
 
@@ -79,34 +81,39 @@ def create_selecting_reader(
 
     learner = learner_loss = reference_loss = None
 
+    forward_pass = ForwardPass(
+        context.get_model(),
+        device=context.device,
+        max_num_tokens=dataset.max_num_tokens,
+        autocast_dtype=autocast_dtype,
+        gang=context.gangs.dp,
+    )
+
     if selector.needs_learner:
         learner = LearnerEncoder(
-            context.get_model(),
-            tokenizer,
-            device=context.device,
-            max_num_tokens=dataset.max_num_tokens,
-            num_layers=batch_selector.num_learner_layers,
-            autocast_dtype=autocast_dtype,
-            gang=context.gangs.dp,
+            forward_pass, tokenizer, num_layers=batch_selector.num_learner_layers
         )
 
     if selector.needs_learner_loss:
-        learner_loss = TranslationLoss(
-            context.get_model(),
-            tokenizer,
-            device=context.device,
-            max_num_tokens=dataset.max_num_tokens,
-            autocast_dtype=autocast_dtype,
-            gang=context.gangs.dp,
-        )
+        learner_loss = TranslationLoss(forward_pass, tokenizer)
 
     if selector.needs_reference_loss:
+        section = check_reference_model(reference_model)
+
+        frozen = context.get_model_as(TransformerModel, section)
+
+        check_fit(frozen, section, tokenizer, dataset.max_seq_len)
+
         reference_loss = open_reference_loss(
-            context.get_model(check_reference_model(reference_model)),
+            ForwardPass(frozen, device=context.device, max_num_tokens=dataset.max_num_tokens),
             corpus,
             tokenizer,
-            device=context.device,
-            max_num_tokens=dataset.max_num_tokens,
+        )
+    elif reference_model is not None:
+        log.warning(
+            "{} is not used: batch_selector does not ask for its loss; set its learner_view to "
+            "reducible_loss.",
+            reference_model,
         )
 
     reference = None
@@ -166,18 +173,16 @@ def open_reference(
 
 
 def open_reference_loss(
-    model: Module, corpus: Corpus, tokenizer: Tokenizer, *, device: Device, max_num_tokens: int
+    forward_pass: ForwardPass, corpus: Corpus, tokenizer: Tokenizer
 ) -> ReferenceLoss:
     """What a frozen translation model loses on a corpus; the same model is served from the same
     store.
 
     :raises EmbeddingError: It is no encoder-decoder model, or its store cannot be opened.
     """
-    scorer = TranslationLoss(model, tokenizer, device=device, max_num_tokens=max_num_tokens)
-
     return ReferenceLoss.open(
-        scorer,
-        model_digest=digest_of_weights(model),
+        TranslationLoss(forward_pass, tokenizer),
+        model_digest=digest_of_weights(forward_pass.model),
         corpus_digest=corpus.digest,
         num_rows=len(corpus),
     )
@@ -227,6 +232,30 @@ def check_size(selector: BatchSelector, num_rows: int) -> None:
             f"batch_selector.config.super_batch_size is {selector.super_batch_size}, but there are "
             f"{num_rows} pair(s) to train on: lower it, or train on them all with "
             f"batch_selector.name=iid."
+        )
+
+
+def check_fit(model: TransformerModel, name: str, tokenizer: Tokenizer, max_seq_len: int) -> None:
+    """
+    :param name: What the model is called in messages.
+
+    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
+    """
+    size, known = tokenizer.vocab_info.size, model.final_proj.output_dim
+
+    if size > known:
+        raise TrainingError(
+            f"The tokenizer has {size} tokens, but {name} knows {known}; name ones that "
+            f"belong together."
+        )
+
+    # Targets go through the encoder, too.
+    longest = min(model.max_source_seq_len, model.max_target_seq_len)
+
+    if max_seq_len > longest:
+        raise TrainingError(
+            f"dataset.max_seq_len is {max_seq_len}, but {name} takes at most {longest} tokens; "
+            f"lower it."
         )
 
 

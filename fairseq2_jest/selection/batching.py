@@ -10,6 +10,7 @@ from fairseq2_jest.embedding.tokens import (
     TokenizedPairs,
     batches_by_length,
     pad,
+    padding_of,
 )
 from fairseq2_jest.selection.errors import SelectionError
 
@@ -22,14 +23,10 @@ class MicroBatcher:
         :param max_num_tokens: The most tokens of either side in a micro-batch, padding included;
             only a pair that several ranks cannot share out may come on top.
 
-        :raises SelectionError: The tokenizer has no padding token.
+        :raises EmbeddingError: The tokenizer has no padding token.
         """
-        pad_idx = tokenizer.vocab_info.pad_idx
-        if pad_idx is None:
-            raise SelectionError("The tokenizer has no padding token, which batches need.")
-
         self._formats = SequenceFormats(tokenizer)
-        self._pad_idx = pad_idx
+        self._pad_idx = padding_of(tokenizer)
         self._max_num_tokens = max_num_tokens
 
     def batches(

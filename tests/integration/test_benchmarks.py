@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 from fairseq2.device import CPU
 
-from benchmarks import selection_cost
 from benchmarks.arms import ArmResult, ValidationPoint
 from benchmarks.data_efficiency import ARMS, NUM_PRETRAIN_STEPS
 from benchmarks.demo import regime
 from benchmarks.efficiency import efficiency_table
-from benchmarks.noise_detection import cheap_rules, compare, detokenised, mean_rank, verdict
-from benchmarks.selection_cost import unsorted_batches
+from benchmarks.noise_detection.comparison import compare, verdict
+from benchmarks.noise_detection.pairs import detokenised
+from benchmarks.noise_detection.rules import cheap_rules
+from benchmarks.noise_detection.scores import mean_rank
+from benchmarks.selection_cost.bench import Bench
+from benchmarks.selection_cost.shapes import SHAPES
+from benchmarks.selection_cost.variants import unsorted_batches, variants
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
 from tests.integration.runs import load
 
@@ -120,9 +124,8 @@ def test_one_step_of_every_row_of_the_cost_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAIRSEQ2_JEST_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(selection_cost, "TOKENIZER_SIZE", 400)
 
-    small = selection_cost.SHAPES["small"]
+    small = SHAPES["small"]
 
     model = replace(
         small.model,
@@ -139,9 +142,9 @@ def test_one_step_of_every_row_of_the_cost_table(
         (pair.source, pair.target) for pair in generate(BuiltinConfig(part="pretrain", size=600))
     ]
 
-    bench = selection_cost.Bench(shape, CPU, pairs, tmp_path)
+    bench = Bench(shape, CPU, pairs, tmp_path)
 
-    rows = {row["name"]: row for row in bench.measure(selection_cost.variants(shape, on_gpu=False))}
+    rows = {row["name"]: row for row in bench.measure(variants(shape, on_gpu=False))}
 
     full = rows["similarity, all layers"]
 

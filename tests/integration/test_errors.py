@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,16 @@ CASES = {
         "The reference model ./no is not a folder: correct the path, or give the name of a model "
         "on the hub.",
     ),
+    "a reference to filter by that is no folder": (
+        (
+            *("--preset", "demo-iid", "--config", "common.no_sweep_dir=true"),
+            "dataset.min_reference_score=0.5",
+            "reference_encoder.name=sentence_transformer",
+            "reference_encoder.config.model=./no",
+        ),
+        "The reference model ./no is not a folder: correct the path, or give the name of a model "
+        "on the hub.",
+    ),
     "a reference that cannot be downloaded": (
         (
             *DEMO,
@@ -213,6 +224,95 @@ def test_a_length_that_does_not_fit_is_told_before_training(
     args = ("mt", "finetune", "out", "--no-rich", *DEMO, override)
 
     check_told(run_program(*args, folder=folder), sentence)
+
+
+SMALL = {
+    "nllb": {
+        **{"model_dim": 16, "ffn_inner_dim": 16, "num_encoder_layers": 1, "num_decoder_layers": 1},
+        **{"num_encoder_attn_heads": 2, "num_decoder_attn_heads": 2},
+        **{"vocab_size": 2000, "max_seq_len": 256},
+    },
+    "llama": {
+        **{"model_dim": 16, "ffn_inner_dim": 16, "num_layers": 1, "num_attn_heads": 2},
+        **{"num_key_value_heads": 2, "vocab_size": 2000, "max_seq_len": 256},
+    },
+}
+
+
+def reference_model(folder: Path, family: str, **overrides: int) -> list[str]:
+    """Saves a reference model with random weights, and says how a config names it."""
+    import torch
+    from fairseq2.models.llama import LLaMAConfig
+    from fairseq2.models.llama.factory import create_llama_model
+    from fairseq2.models.nllb import NllbConfig
+    from fairseq2.models.nllb.factory import create_nllb_model
+
+    config: dict[str, Any] = {**SMALL[family], **overrides}
+
+    model = (
+        create_nllb_model(NllbConfig(**config))
+        if family == "nllb"
+        else create_llama_model(LLaMAConfig(**config))
+    )
+
+    torch.save(model.state_dict(), folder / "reference.pt")
+
+    values = ", ".join(f"{key}: {value}" for key, value in config.items())
+
+    return [
+        f"reference_model.family={family}",
+        "reference_model.path=reference.pt",
+        f"reference_model.config_overrides={{{values}}}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("family", "overrides", "sentence"),
+    [
+        (
+            "nllb",
+            {"vocab_size": 300},
+            "The tokenizer has 2000 tokens, but reference_model knows 300; name ones that belong "
+            "together.",
+        ),
+        (
+            "nllb",
+            {"max_seq_len": 64},
+            "dataset.max_seq_len is 96, but reference_model takes at most 64 tokens; lower it.",
+        ),
+        (
+            "llama",
+            {},
+            "reference_model must be a TransformerModel, but the one named is a TransformerLM; "
+            "name another.",
+        ),
+    ],
+    ids=["vocabulary", "length", "decoder"],
+)
+def test_a_reference_model_that_does_not_fit_is_told_before_training(
+    family: str, overrides: dict[str, int], sentence: str, folder: Path
+) -> None:
+    args = (
+        "mt",
+        "finetune",
+        "out",
+        "--no-rich",
+        *DEMO,
+        *reference_model(folder, family, **overrides),
+    )
+
+    view = "batch_selector.config.learner_view=reducible_loss"
+
+    check_told(run_program(*args, view, folder=folder), sentence)
+
+
+def test_a_reference_model_that_nobody_asks_for_is_told(folder: Path) -> None:
+    named = reference_model(folder, "nllb")
+
+    result = run_program("mt", "finetune", "out", "--no-rich", *DEMO, *named, folder=folder)
+
+    assert "reference_model is not used: batch_selector does not ask for its loss" in result.err
+    assert result.code == 0
 
 
 def test_a_hub_that_is_switched_off_is_told(folder: Path) -> None:

@@ -18,7 +18,8 @@ def check(config: FinetuneConfig) -> list[str]:
     """Opens the splits, checks their languages, and returns a line about each part of the run.
 
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
-    :raises EmbeddingError: The reference model is neither here nor can it be downloaded.
+    :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
+    :raises SelectionError: A super-batch is too large, or the reference model is not named.
     """
     resolver = get_dependency_resolver()
 
@@ -62,7 +63,9 @@ def check(config: FinetuneConfig) -> list[str]:
 
     reference = config.reference_encoder.config
 
-    if selector.needs_reference and isinstance(reference, SentenceTransformerConfig):
+    needs_reference = selector.needs_reference or config.dataset.min_reference_score is not None
+
+    if needs_reference and isinstance(reference, SentenceTransformerConfig):
         check_model(reference.model, reference.revision)
 
         lines.append(f"reference: {reference.model}")

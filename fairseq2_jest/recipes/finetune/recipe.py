@@ -19,7 +19,11 @@ from fairseq2_jest.recipes.export.export import tokenizer_file
 from fairseq2_jest.recipes.export.hook import complete_exports
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
-from fairseq2_jest.recipes.reading import check_languages, create_selecting_reader
+from fairseq2_jest.recipes.reading import (
+    check_fit,
+    check_languages,
+    create_selecting_reader,
+)
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.tokenizing import PairTokenizer
 from fairseq2_jest.training.clock import StepClock
@@ -57,8 +61,7 @@ class FinetuneRecipe(Recipe):
 
         model = context.get_model_as(TransformerModel)
 
-        _check_vocabulary(model, tokenizer)
-        _check_length(model, config.dataset.max_seq_len)
+        check_fit(model, "the model", tokenizer, config.dataset.max_seq_len)
 
         if config.trainer.data_parallelism == "fsdp" and config.trainer.fsdp.version == "v1":
             raise TrainingError("trainer.fsdp.version v1 is not supported; use v2, the default.")
@@ -202,24 +205,3 @@ def _autocast_dtype(config: FinetuneConfig) -> torch.dtype | None:
     mixed_precision = config.trainer.mixed_precision
 
     return None if mixed_precision.mode == "off" else mixed_precision.dtype
-
-
-def _check_length(model: TransformerModel, max_seq_len: int) -> None:
-    # Targets go through the encoder, too.
-    longest = min(model.max_source_seq_len, model.max_target_seq_len)
-
-    if max_seq_len > longest:
-        raise TrainingError(
-            f"dataset.max_seq_len is {max_seq_len}, but the model takes at most {longest} tokens; "
-            f"lower it."
-        )
-
-
-def _check_vocabulary(model: TransformerModel, tokenizer: Tokenizer) -> None:
-    size, known = tokenizer.vocab_info.size, model.final_proj.output_dim
-
-    if size > known:
-        raise TrainingError(
-            f"The tokenizer has {size} tokens, but the model knows {known}; name the tokenizer "
-            f"that belongs to the model."
-        )

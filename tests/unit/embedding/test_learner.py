@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from tests.unit.tiny import DEU, ENG, model, random_pairs, tokenizer
@@ -25,11 +26,8 @@ def learner_of(
     learner: Module, *, max_num_tokens: int = 120, dtype: torch.dtype | None = None
 ) -> LearnerEncoder:
     return LearnerEncoder(
-        learner,
+        ForwardPass(learner, device=CPU, max_num_tokens=max_num_tokens, autocast_dtype=dtype),
         tokenizer(),
-        device=CPU,
-        max_num_tokens=max_num_tokens,
-        autocast_dtype=dtype,
     )
 
 
@@ -256,7 +254,7 @@ def test_a_tokenizer_without_padding_is_refused() -> None:
     without: Tokenizer = NoPadding()  # type: ignore[assignment]
 
     with pytest.raises(EmbeddingError, match="no padding token"):
-        LearnerEncoder(model(), without, device=CPU, max_num_tokens=10)
+        LearnerEncoder(ForwardPass(model(), device=CPU, max_num_tokens=10), without)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
@@ -264,7 +262,7 @@ def test_the_first_layers_alone_are_the_view_of_an_encoder_cut_there(num_layers:
     learner, pairs = model(), random_pairs(7)
 
     early = LearnerEncoder(
-        learner, tokenizer(), device=CPU, max_num_tokens=120, num_layers=num_layers
+        ForwardPass(learner, device=CPU, max_num_tokens=120), tokenizer(), num_layers=num_layers
     )
 
     embeddings = early.encode_source(pairs)
@@ -280,4 +278,6 @@ def test_the_first_layers_alone_are_the_view_of_an_encoder_cut_there(num_layers:
 
 def test_more_layers_than_there_are_is_refused() -> None:
     with pytest.raises(EmbeddingError, match="num_learner_layers is 9"):
-        LearnerEncoder(model(), tokenizer(), device=CPU, max_num_tokens=120, num_layers=9)
+        LearnerEncoder(
+            ForwardPass(model(), device=CPU, max_num_tokens=120), tokenizer(), num_layers=9
+        )

@@ -12,6 +12,7 @@ from fairseq2.device import CPU
 from fairseq2.models.transformer import TransformerModel
 
 from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_weights
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from tests.unit.tiny import model, random_pairs, tokenizer
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def scorer_of(reference: TransformerModel) -> TranslationLoss:
-    return TranslationLoss(reference, tokenizer(), device=CPU, max_num_tokens=90)
+    return TranslationLoss(ForwardPass(reference, device=CPU, max_num_tokens=90), tokenizer())
 
 
 def open_losses(

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from fairseq2_jest.embedding import translation_loss
 from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from tests.unit.tiny import model, random_pairs, tokenizer
 
@@ -21,7 +22,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def loss_of(learner: TransformerModel, max_num_tokens: int = 90) -> TranslationLoss:
-    return TranslationLoss(learner, tokenizer(), device=CPU, max_num_tokens=max_num_tokens)
+    return TranslationLoss(
+        ForwardPass(learner, device=CPU, max_num_tokens=max_num_tokens), tokenizer()
+    )
 
 
 def loss_alone(
@@ -127,4 +130,6 @@ def test_tokens_are_all_that_pass_through() -> None:
 
 def test_a_model_without_an_encoder_is_refused() -> None:
     with pytest.raises(EmbeddingError, match="needs an encoder-decoder model"):
-        TranslationLoss(torch.nn.Linear(1, 1), tokenizer(), device=CPU, max_num_tokens=10)
+        TranslationLoss(
+            ForwardPass(torch.nn.Linear(1, 1), device=CPU, max_num_tokens=10), tokenizer()
+        )

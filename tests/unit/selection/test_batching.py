@@ -11,6 +11,7 @@ from fairseq2.datasets import Seq2SeqBatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.errors import SelectionError
@@ -160,5 +161,5 @@ def test_a_tokenizer_without_padding_is_refused() -> None:
 
     without: Tokenizer = NoPadding()  # type: ignore[assignment]
 
-    with pytest.raises(SelectionError, match="no padding token"):
+    with pytest.raises(EmbeddingError, match="no padding token"):
         MicroBatcher(without, max_num_tokens=100)

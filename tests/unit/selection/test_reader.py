@@ -19,6 +19,7 @@ from torch import Tensor
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
+from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.selection.batching import MicroBatcher
@@ -84,7 +85,7 @@ def reader_of(
             selector.super_batch_size,
         ),
         selector=selector,
-        learner=LearnerEncoder(model(), tokenizer(), device=CPU, max_num_tokens=200),
+        learner=LearnerEncoder(ForwardPass(model(), device=CPU, max_num_tokens=200), tokenizer()),
         reference=CachedReference.open(
             HashingEncoder(),
             corpus,
@@ -164,7 +165,7 @@ def test_what_is_chosen_is_what_the_selector_chooses_from_the_whole_views(
 
     _, pairs = PairTokenizer(corpus, tokenizer(), max_seq_len=64)(rows)
 
-    learner = LearnerEncoder(model(), tokenizer(), device=CPU, max_num_tokens=1)
+    learner = LearnerEncoder(ForwardPass(model(), device=CPU, max_num_tokens=1), tokenizer())
 
     sources, targets = corpus.texts(rows)
 
@@ -516,7 +517,7 @@ def test_the_passes_of_a_step_are_foretold(
     learner = model()
 
     reader._learner_loss = (
-        TranslationLoss(learner, tokenizer(), device=CPU, max_num_tokens=200)
+        TranslationLoss(ForwardPass(learner, device=CPU, max_num_tokens=200), tokenizer())
         if view == "loss"
         else None
     )

@@ -1,4 +1,4 @@
-"""Forward passes of the model in training that leave no trace in it."""
+"""Forward passes that leave no trace in a model, be it in training or frozen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fairseq2_jest.embedding.tokens import batches_by_length
 _FSDP_METHOD: Final = "call_for_selection"
 
 
-class LearnerPass:
+class ForwardPass:
     """Runs parts of a model over many sequences, in batches of like length.
 
     Dropout is off, no gradient is kept, and every module's mode is restored. Under FSDP2 a run is a
@@ -45,6 +45,16 @@ class LearnerPass:
         self._max_num_tokens = max_num_tokens
         self._autocast_dtype = autocast_dtype
         self._gang = gang
+
+    @property
+    def model(self) -> Module:
+        """The bare model."""
+        return self._model
+
+    @property
+    def device(self) -> Device:
+        """Where the model is."""
+        return self._device
 
     @torch.no_grad()
     def run(

@@ -1,0 +1,1 @@
+"""The share of a training step that goes into selecting."""
