@@ -19,6 +19,7 @@ from fairseq2.models.nllb.factory import create_nllb_model
 from fairseq2_jest.cli.config import ConfigSources, load_config
 from fairseq2_jest.cli.main import main
 from fairseq2_jest.corpus.cleaning import normalize_text
+from fairseq2_jest.models.generation import ignore_prompt_scores
 from fairseq2_jest.recipes.translate.recipe import TranslateRecipe
 from fairseq2_jest.translation.errors import TranslationError
 from tests.integration.forked import Finished, fork, run_program
@@ -87,6 +88,8 @@ def one_by_one(run: Path, lines: list[str], beam_size: int = 2) -> list[str]:
     generator = BeamSearchSeq2SeqGenerator(
         model, tokenizer.vocab_info, beam_size=beam_size, max_gen_len=(0.0, 8)
     )
+
+    ignore_prompt_scores(generator)
 
     translator = TextTranslator(generator, tokenizer, "eng_Latn", "deu_Latn")
 

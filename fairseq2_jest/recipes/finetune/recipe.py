@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.models.generation import ignore_prompt_scores
 from fairseq2_jest.recipes.export.export import tokenizer_file
 from fairseq2_jest.recipes.export.hook import complete_exports
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
@@ -113,6 +114,10 @@ class FinetuneRecipe(Recipe):
         )
 
         generator = context.get_seq2seq_generator() if config.validation.translates else None
+
+        # The directions share it: one hook.
+        if generator is not None:
+            ignore_prompt_scores(generator)
 
         valid_units = [
             TranslationEvalUnit(dp_model, tokenizer, direction, config.validation, generator)

@@ -17,6 +17,7 @@ from typing_extensions import override
 from fairseq2_jest.cli.output import check_writable
 from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.pair import Direction, parse_direction
+from fairseq2_jest.models.generation import ignore_prompt_scores
 from fairseq2_jest.recipes.languages import tokenizer_languages
 from fairseq2_jest.recipes.translate.config import TranslateConfig
 from fairseq2_jest.recipes.translate.identity import identity_of
@@ -129,13 +130,17 @@ def create_translator(
 
     _check_model(model, tokenizer, config.translation.max_source_len)
 
+    generator = context.get_seq2seq_generator()
+
+    ignore_prompt_scores(generator)
+
     amp = config.generator
 
     settings = config.translation
 
     try:
         return Translator(
-            context.get_seq2seq_generator(),
+            generator,
             tokenizer,
             direction,
             device=context.device,
