@@ -226,7 +226,7 @@ def test_a_length_that_does_not_fit_is_told_before_training(
     check_told(run_program(*args, folder=folder), sentence)
 
 
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "nllb": {
         **{"model_dim": 16, "ffn_inner_dim": 16, "num_encoder_layers": 1, "num_decoder_layers": 1},
         **{"num_encoder_attn_heads": 2, "num_decoder_attn_heads": 2},
