@@ -35,7 +35,9 @@ def tell(folder: Path, order: Iterable[str], steps: int, title: str) -> None:
 
     plot(leading, folder / f"curve-{steps}.png", title=title)
 
-    print(f"\n{title}, {100 * steps:,} pairs\n\n{text}", flush=True)
+    num_pairs = max(result.samples for result in results)
+
+    print(f"\n{title}, {num_pairs:,} pairs\n\n{text}", flush=True)
 
 
 def stored(folder: Path, order: Iterable[str], steps: int) -> list[ArmResult]:
