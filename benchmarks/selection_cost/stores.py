@@ -21,7 +21,7 @@ from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.fill import Filler
 from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.reference import ReferenceEncoder
-from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_weights
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_model
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.selection.tokenizing import PairTokenizer
 
@@ -83,7 +83,7 @@ def filled_reference_loss(shape: Shape, corpus: Corpus, tokenizer: Tokenizer) ->
 
     losses = ReferenceLoss.open(
         TranslationLoss(ForwardPass(model, device=CPU, max_num_tokens=8192), tokenizer),
-        model_digest=digest_of_weights(model),
+        model_digest=digest_of_model(model),
         corpus_digest=corpus.digest,
         num_rows=len(corpus),
     )

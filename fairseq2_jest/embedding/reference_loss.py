@@ -27,9 +27,9 @@ class ReferenceLoss:
     """The irreducible loss of pairs (RHO-LOSS, arXiv 2206.07137, Eq. 3): what a model that learned
     from trusted pairs still loses on them.
 
-    Each row is scored once. Its tokens' checksum is kept beside its loss, so that a loss is never
-    served for other tokens than it was computed for; a damaged record is computed anew. What a call
-    lacks is scored together and stored all or none, as in
+    Each row is scored once. A checksum of its tokens, special ones included, is kept beside its
+    loss, so that a loss is never served for others than it was computed for; a damaged record is
+    computed anew. What a call lacks is scored together and stored all or none, as in
     :class:`~fairseq2_jest.embedding.cached.CachedReference`.
     """
 
@@ -49,7 +49,7 @@ class ReferenceLoss:
     ) -> ReferenceLoss:
         """Open, or make, the losses of a corpus under one model.
 
-        :param model_digest: See :func:`digest_of_weights`.
+        :param model_digest: See :func:`digest_of_model`.
         :param corpus_digest: Changes whenever the text of any row does.
         :param folder: Where stores live; by default ``embeddings`` in the cache folder.
         :raises EmbeddingError: They cannot be opened.
@@ -89,7 +89,7 @@ class ReferenceLoss:
         :raises EmbeddingError: A loss is not finite, or the store cannot be read or written.
         """
         checksums = np.array(
-            [_checksum(*pair) for pair in zip(pairs.source, pairs.target, strict=True)],
+            [_checksum(*pair) for pair in zip(*self._scorer.sequences(pairs), strict=True)],
             dtype=np.uint32,
         )
         held, sound = self._read(rows)
@@ -122,9 +122,10 @@ class ReferenceLoss:
         return records.view(_RECORD)[:, 0].copy(), sound
 
 
-def digest_of_weights(model: Module) -> str:
-    """Return 32 hex digits that stand for the parameters and buffers of a model."""
-    digest = sha256()
+def digest_of_model(model: Module) -> str:
+    """Return 32 hex digits that stand for the structure, parameters and buffers of a model."""
+    # Heads and the place of a norm are in no weight.
+    digest = sha256(str(model).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

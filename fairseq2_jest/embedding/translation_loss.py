@@ -51,13 +51,13 @@ class TranslationLoss:
 
     def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
         """The tokens that scoring takes through encoder and decoder, padding left out."""
-        sources, targets = self._sequences(pairs)
+        sources, targets = self.sequences(pairs)
 
         return sum(map(len, sources)), sum(len(target) - 1 for target in targets)
 
     def score(self, pairs: TokenizedPairs) -> Tensor:
         """The loss of each pair. *Shape of the result:* ``(N)``, fp32, on the device."""
-        sources, targets = self._sequences(pairs)
+        sources, targets = self.sequences(pairs)
 
         prompts = [len(self._formats.get(lang, "target").prefix) for lang in pairs.target_langs]
 
@@ -92,7 +92,8 @@ class TranslationLoss:
 
         return losses / self._unit
 
-    def _sequences(self, pairs: TokenizedPairs) -> tuple[list[Tensor], list[Tensor]]:
+    def sequences(self, pairs: TokenizedPairs) -> tuple[list[Tensor], list[Tensor]]:
+        """What encoder and decoder are given of each pair, special tokens included."""
         return (
             self._formats.sequences(pairs.source, pairs.source_langs, "source"),
             self._formats.sequences(pairs.target, pairs.target_langs, "target"),

@@ -20,7 +20,7 @@ from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.reference import ReferenceEncoder
-from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_weights
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_model
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.recipes.languages import tokenizer_languages
@@ -68,7 +68,8 @@ def create_selecting_reader(
 
     :raises CorpusError: The tokenizer lacks a language of the corpus.
     :raises EmbeddingError: The reference does not load.
-    :raises SelectionError: The selector asks for a reference model, and none is named.
+    :raises SelectionError: The selector asks for a reference model, and none is named, or one of
+        another vocabulary.
     :raises TrainingError: The reference model has too few tokens or takes too short texts.
     """
     check_languages(corpus, tokenizer)
@@ -103,6 +104,8 @@ def create_selecting_reader(
         frozen = context.get_model_as(TransformerModel, section)
 
         check_fit(frozen, section, tokenizer, dataset.max_seq_len)
+
+        _check_same_vocabulary(context.get_model_as(TransformerModel), frozen, section)
 
         reference_loss = open_reference_loss(
             ForwardPass(frozen, device=context.device, max_num_tokens=dataset.max_num_tokens),
@@ -182,10 +185,20 @@ def open_reference_loss(
     """
     return ReferenceLoss.open(
         TranslationLoss(forward_pass, tokenizer),
-        model_digest=digest_of_weights(forward_pass.model),
+        model_digest=digest_of_model(forward_pass.model),
         corpus_digest=corpus.digest,
         num_rows=len(corpus),
     )
+
+
+def _check_same_vocabulary(model: TransformerModel, frozen: TransformerModel, section: str) -> None:
+    own, other = model.final_proj.output_dim, frozen.final_proj.output_dim
+
+    if own != other:
+        raise SelectionError(
+            f"The model has a vocabulary of {own:,} tokens, {section} one of {other:,}, so that "
+            f"their losses do not compare; name a fine-tune of the same base model."
+        )
 
 
 def check_reference_model(section: str | None) -> str:

@@ -277,6 +277,12 @@ def reference_model(folder: Path, family: str, **overrides: int) -> list[str]:
         ),
         (
             "nllb",
+            {"vocab_size": 2001},
+            "The model has a vocabulary of 2,000 tokens, reference_model one of 2,001, so that "
+            "their losses do not compare; name a fine-tune of the same base model.",
+        ),
+        (
+            "nllb",
             {"max_seq_len": 64},
             "dataset.max_seq_len is 96, but reference_model takes at most 64 tokens; lower it.",
         ),
@@ -287,7 +293,7 @@ def reference_model(folder: Path, family: str, **overrides: int) -> list[str]:
             "name another.",
         ),
     ],
-    ids=["vocabulary", "length", "decoder"],
+    ids=["vocabulary", "units", "length", "decoder"],
 )
 def test_a_reference_model_that_does_not_fit_is_told_before_training(
     family: str, overrides: dict[str, int], sentence: str, folder: Path

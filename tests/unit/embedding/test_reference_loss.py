@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 from fairseq2.device import CPU
+from fairseq2.models.nllb import NllbConfig
+from fairseq2.models.nllb.factory import create_nllb_model
 from fairseq2.models.transformer import TransformerModel
 
 from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.forward_pass import ForwardPass
-from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_weights
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_model
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
-from tests.unit.tiny import model, random_pairs, tokenizer
+from tests.unit.tiny import DEU, ENG, model, random_pairs, tokenizer
 
 NUM_ROWS = 30
 
@@ -31,7 +33,7 @@ def open_losses(
 ) -> ReferenceLoss:
     return ReferenceLoss.open(
         scorer_of(reference),
-        model_digest=digest_of_weights(reference),
+        model_digest=digest_of_model(reference),
         corpus_digest=corpus_digest,
         num_rows=NUM_ROWS,
         folder=folder,
@@ -93,6 +95,21 @@ def test_another_model_corpus_or_token_is_never_served(tmp_path: Path) -> None:
     assert len(losses.score(rows, pairs)[1]) == 0
 
 
+def test_another_language_token_is_never_served(tmp_path: Path) -> None:
+    pairs, rows = random_pairs(NUM_ROWS), np.arange(NUM_ROWS)
+
+    open_losses(tmp_path, model()).score(rows, pairs)
+
+    swapped = {ENG: DEU, DEU: ENG}
+
+    other = replace(pairs, target_langs=[swapped[lang] for lang in pairs.target_langs])
+
+    values, made = open_losses(tmp_path, model()).score(rows, other)
+
+    assert len(made) == NUM_ROWS
+    np.testing.assert_allclose(values, scorer_of(model()).score(other).numpy(), rtol=1e-5)
+
+
 def test_a_damaged_record_is_made_anew(tmp_path: Path) -> None:
     pairs, rows = random_pairs(NUM_ROWS), np.arange(NUM_ROWS)
 
@@ -123,10 +140,30 @@ def test_a_loss_that_is_not_finite_is_said_and_not_kept(tmp_path: Path) -> None:
             open_losses(tmp_path, broken).score(rows, pairs)
 
 
-def test_the_digest_is_of_every_weight(tmp_path: Path) -> None:
-    digest = digest_of_weights(model())
+def test_the_digest_is_of_the_structure_too() -> None:
+    config = NllbConfig(
+        model_dim=16,
+        max_seq_len=64,
+        vocab_size=50,
+        num_encoder_layers=1,
+        num_decoder_layers=1,
+        num_encoder_attn_heads=2,
+        num_decoder_attn_heads=2,
+        ffn_inner_dim=16,
+    )
 
-    assert digest == digest_of_weights(model().eval())
+    first = create_nllb_model(config)
+    second = create_nllb_model(replace(config, num_encoder_attn_heads=4))
+
+    second.load_state_dict(first.state_dict())
+
+    assert digest_of_model(first) != digest_of_model(second)
+
+
+def test_the_digest_is_of_every_weight() -> None:
+    digest = digest_of_model(model())
+
+    assert digest == digest_of_model(model().eval())
 
     for name, parameter in model().named_parameters():
         other = model()
@@ -134,4 +171,4 @@ def test_the_digest_is_of_every_weight(tmp_path: Path) -> None:
         with torch.no_grad():
             other.get_parameter(name).view(-1)[parameter.numel() // 2] += 1.0
 
-        assert digest_of_weights(other) != digest, name
+        assert digest_of_model(other) != digest, name
