@@ -94,7 +94,7 @@ CASES = {
     "an unknown model": (
         (*DEMO, "model.name=nllb-200_dense_distil_600m"),
         "model.name is nllb-200_dense_distil_600m, which is not a known model; did you mean "
-        "nllb-200_dense_distill_600m or nllb-200_dense_distill_1b or nllb-200_dense_3b?",
+        "nllb-200_dense_distill_600m or nllb-200_dense_distill_1b or nllb-200-distilled-600M?",
     ),
     "an unknown data set": (
         (*DEMO, "dataset.name=builtin-edne"),

@@ -500,7 +500,7 @@ CASES = {
     "a model that is not known": (
         ("run.path=null", "model.name=nllb-200_dense_distil_600m"),
         "model.name is nllb-200_dense_distil_600m, which is not a known model; did you mean "
-        "nllb-200_dense_distill_600m or nllb-200_dense_distill_1b or nllb-200_dense_3b?",
+        "nllb-200_dense_distill_600m or nllb-200_dense_distill_1b or nllb-200-distilled-600M?",
     ),
     "a run that wants pickles to be trusted": (
         ("run.path=unsafe",),

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fairseq2_jest.report.curves import Point, average, reach, value_at
@@ -71,6 +71,7 @@ def test_is_reached_just_if_some_validation_is_as_good(
         assert reached.at_most == (good[0] == 1)
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(CURVES, VALUES)
 def test_the_curve_has_the_target_where_it_is_reached(values: list[float], target: float) -> None:
     reached = reach(curve(values), LOSS, target)
