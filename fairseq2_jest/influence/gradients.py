@@ -61,6 +61,9 @@ class BatchGradients:
     places: list[int]
     """Where these pairs are among those that were asked for."""
 
+    num_labels: Tensor
+    """How many tokens of each pair are to be predicted. *Shape:* ``(N)``, int64."""
+
     layers: Mapping[str, LayerTokens]
 
 
@@ -103,16 +106,15 @@ class GradientPass:
         :raises InfluenceError: A gradient is not finite.
         """
         for places in self._model.batches(pairs):
-            yield BatchGradients(
-                places=places,
-                layers=self._gradients(
-                    pairs.take(places), [rows[i] for i in places], reduction, label_seed
-                ),
+            counts, layers = self._gradients(
+                pairs.take(places), [rows[i] for i in places], reduction, label_seed
             )
+
+            yield BatchGradients(places=places, num_labels=counts, layers=layers)
 
     def _gradients(
         self, pairs: TokenizedPairs, rows: list[int], reduction: Reduction, label_seed: int | None
-    ) -> dict[str, LayerTokens]:
+    ) -> tuple[Tensor, dict[str, LayerTokens]]:
         with frozen(self._model.module), torch.enable_grad(), Capture(self._layers) as capture:
             with self._autocast():
                 prediction = self._model.predict(pairs)
@@ -139,7 +141,7 @@ class GradientPass:
                 allow_unused=True,
             )
 
-        return {
+        return counts, {
             layer.name: _layer_tokens(
                 layer,
                 values,

@@ -179,7 +179,7 @@ def test_what_is_not_finite_is_told() -> None:
     with torch.no_grad():
         learner.encoder.layers[1].ffn.output_proj.bias[3] = float("nan")
 
-    with pytest.raises(InfluenceError, match="is not finite for row 1[12]; check the model"):
+    with pytest.raises(InfluenceError, match=r"is not finite for row 1[12]; check the model"):
         list(gradient_pass(learner).run(random_pairs(2), [11, 12], reduction="mean"))
 
 
@@ -225,7 +225,7 @@ def test_a_layer_that_runs_twice_or_never_is_told() -> None:
     module = layers[0].module
 
     with Capture(layers) as capture:
-        with pytest.raises(InfluenceError, match="does not use encoder.layers.0"):
+        with pytest.raises(InfluenceError, match=r"does not use encoder\.layers\.0"):
             _ = capture.outputs
 
         module(torch.zeros(1, 1, 16))
