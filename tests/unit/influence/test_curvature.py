@@ -1,4 +1,4 @@
-"""The damped inverse is that of the dense matrices; sums merge; low rank is the nearest there is."""
+"""The damped inverse is that of the dense matrices, sums merge, low rank is the nearest."""
 
 from __future__ import annotations
 
