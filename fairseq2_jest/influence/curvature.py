@@ -95,16 +95,15 @@ class CorrectedSums:
 
             squares = self.tensors[f"{name}/squares"]
 
-            for left, right in zip(gradients.split(sizes), inputs.split(sizes), strict=True):
+            for left, right in zip(
+                torch.split(gradients, sizes), torch.split(inputs, sizes), strict=True
+            ):
                 squares += (left.T @ right).square_()
 
-    def total(self, shards: Sequence[CorrectedSums]) -> CorrectedSums:
-        """Adds ``shards`` to this, in their order."""
-        for shard in shards:
-            for name, tensor in self.tensors.items():
-                tensor += shard.tensors[name].to(tensor.device)
-
-        return self
+    def add_sums(self, other: CorrectedSums) -> None:
+        """Adds what another has."""
+        for name, tensor in self.tensors.items():
+            tensor += other.tensors[name].to(tensor.device)
 
     def correct(self, curvatures: Mapping[str, LayerCurvature]) -> dict[str, LayerCurvature]:
         """The same eigenvectors with these eigenvalues."""

@@ -115,7 +115,11 @@ class GradientPass:
     def _gradients(
         self, pairs: TokenizedPairs, rows: list[int], reduction: Reduction, label_seed: int | None
     ) -> tuple[Tensor, dict[str, LayerTokens]]:
-        with frozen(self._model.module), torch.enable_grad(), Capture(self._layers) as capture:
+        with (
+            frozen(self._model.module),
+            torch.set_grad_enabled(True),
+            Capture(self._layers) as capture,
+        ):
             with self._autocast():
                 prediction = self._model.predict(pairs)
 

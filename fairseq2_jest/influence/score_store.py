@@ -79,6 +79,10 @@ class ScoreStore:
         """On the disk, once all is there."""
         return self._scores.size + self._features.size
 
+    def allocated(self) -> int:
+        """The bytes on the disk by now."""
+        return self._scores.allocated() + self._features.allocated()
+
     @property
     def num_blocks(self) -> int:
         return -(-self.num_rows // self._block_size)

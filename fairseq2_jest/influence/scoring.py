@@ -54,6 +54,11 @@ class PoolScorer:
 
         self._num_seeds = len(next(iter(directions.values())).left)
 
+    @property
+    def feature_dim(self) -> int:
+        """The length of a feature."""
+        return self._projection.dim
+
     def score(self, pairs: TokenizedPairs, rows: Sequence[int]) -> PoolScores:
         """
         :param rows: The rows of the pool that ``pairs`` are.
