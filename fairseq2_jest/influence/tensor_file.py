@@ -23,7 +23,7 @@ class TensorFile:
 
     def __init__(self, path: Path, identity: str) -> None:
         """
-        :param identity: Stands for everything that decides the tensors.
+        :param identity: Stands for everything that decides the tensors; without blanks.
         """
         self.path = path
         self._identity = identity
@@ -35,7 +35,8 @@ class TensorFile:
         """
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
-        metadata = {"identity": self._identity, "checksum": _checksum(kept)}
+        # One entry, since several come in any order: the same tensors are the same bytes.
+        metadata = {"content": f"{self._identity} {_checksum(kept)}"}
 
         # Ranks that make the same file at once must not write into each other's.
         scratch = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
@@ -60,9 +61,9 @@ class TensorFile:
         """Returns the tensors, on the CPU; ``None`` where there are none of this identity."""
         try:
             with safe_open(self.path, framework="pt") as file:
-                metadata = file.metadata() or {}
+                identity, _, checksum = (file.metadata() or {}).get("content", "").partition(" ")
 
-                if metadata.get("identity") != self._identity:
+                if identity != self._identity:
                     return None
 
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -73,7 +74,7 @@ class TensorFile:
                 f"{self.path} cannot be read ({ex}); mend its permissions, or delete it."
             ) from ex
 
-        return tensors if metadata.get("checksum") == _checksum(tensors) else None
+        return tensors if checksum == _checksum(tensors) else None
 
     def exists(self) -> bool:
         """Whether :meth:`read` will return something."""
