@@ -277,7 +277,7 @@ class SelectTask(Task):
             if config.normalize:
                 norms = np.linalg.norm(features, axis=1, keepdims=True)
 
-                features = features / np.where(norms > 0.0, norms, 1.0)
+                features /= np.where(norms > 0.0, norms, np.float32(1.0))
 
             return features
 

@@ -37,7 +37,7 @@ def trained_model(seed: int = 0) -> TransformerModel:
 
     with torch.no_grad():
         for parameter in learner.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
 
     return learner
 
@@ -85,8 +85,8 @@ def gradients_alone(
 
     loss = cross_entropy(logits, labels, reduction=reduction)
 
-    weights = [layer.module.weight for layer in layers]
-    biases = [layer.module.bias for layer in layers]
+    weights = [layer.module.get_parameter("weight") for layer in layers]
+    biases = [layer.module.get_parameter("bias") for layer in layers]
 
     gradients = torch.autograd.grad(loss, [*weights, *biases])
 

@@ -123,7 +123,8 @@ def test_sampled_labels_give_the_gradient_of_these_labels() -> None:
     labels = sample_labels(logits.detach(), uniforms(3, [12], [len(labels)]))
 
     gradients = torch.autograd.grad(
-        cross_entropy(logits, labels, reduction="sum"), [la.module.weight for la in run.layers]
+        cross_entropy(logits, labels, reduction="sum"),
+        [layer.module.get_parameter("weight") for layer in run.layers],
     )
 
     for layer, gradient in zip(run.layers, gradients, strict=True):
@@ -153,7 +154,7 @@ def test_the_model_is_left_as_it_was_and_nothing_below_is_recorded() -> None:
 
     recorded = []
 
-    handle = learner.encoder.layers[0].register_forward_hook(
+    handle = learner.get_submodule("encoder.layers.0").register_forward_hook(
         lambda module, inputs, output: recorded.append(output.requires_grad)
     )
 
@@ -177,7 +178,7 @@ def test_what_is_not_finite_is_told() -> None:
     learner = trained_model()
 
     with torch.no_grad():
-        learner.encoder.layers[1].ffn.output_proj.bias[3] = float("nan")
+        learner.get_parameter("encoder.layers.1.ffn.output_proj.bias")[3] = float("nan")
 
     with pytest.raises(InfluenceError, match=r"is not finite for row 1[12]; check the model"):
         list(gradient_pass(learner).run(random_pairs(2), [11, 12], reduction="mean"))

@@ -44,7 +44,9 @@ class Ffn(nn.Module):
         self.output_proj = nn.Linear(INNER, DIM)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.output_proj(torch.tanh(self.inner_proj(x)))
+        y: Tensor = x + self.output_proj(torch.tanh(self.inner_proj(x)))
+
+        return y
 
 
 class Layer(nn.Module):
@@ -57,7 +59,9 @@ class Layer(nn.Module):
         # Each position sees those before it, as attention would have it.
         places = torch.arange(1, x.size(1) + 1)[None, :, None]
 
-        return self.ffn(x.cumsum(dim=1) / places)
+        y: Tensor = self.ffn(x.cumsum(dim=1) / places)
+
+        return y
 
 
 class Decoder(nn.Module):
@@ -78,7 +82,7 @@ class Language(nn.Module):
         self.head = nn.Linear(DIM, VOCAB)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        x = self.embed(tokens)
+        x: Tensor = self.embed(tokens)
 
         for layer in self.decoder.layers:
             x = layer(x)
@@ -86,7 +90,9 @@ class Language(nn.Module):
         return x
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.head(self.hidden(tokens))
+        logits: Tensor = self.head(self.hidden(tokens))
+
+        return logits
 
 
 class LanguagePairs(PairModel):
@@ -149,7 +155,8 @@ def trained() -> Language:
 
     for _ in range(30):
         optimizer.zero_grad()
-        cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        loss = cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return model
@@ -165,7 +172,7 @@ def kronfluence_scores(
 
     names = [layer.name for layer in find_layers(trained(), LayersConfig(stride=1))]
 
-    class LanguageTask(Task):
+    class LanguageTask(Task):  # type: ignore[misc]
         def compute_train_loss(self, batch: Any, model: Any, sample: bool = False) -> Tensor:
             (tokens,) = batch
 

@@ -22,17 +22,17 @@ SCORES = np.array(
 
 
 def rows_of(**values: object) -> list[int]:
-    return passing_rows(summarize(SCORES), RuleConfig(**values)).tolist()  # type: ignore[arg-type]
+    rows: list[int] = passing_rows(summarize(SCORES), RuleConfig(**values)).tolist()  # type: ignore[arg-type]
+
+    return rows
 
 
 def test_summary() -> None:
     summary = summarize(SCORES)
 
-    np.testing.assert_array_equal(summary.mean, np.float32([-2.5, 1.5, np.nan, -0.75, -3.5]))
-    np.testing.assert_array_equal(summary.minimum, np.float32([-4, -1, np.nan, -1, -8]))
-    np.testing.assert_array_equal(
-        summary.helpful_fraction, np.float32([1.0, 0.25, np.nan, 0.75, 0.5])
-    )
+    np.testing.assert_array_equal(summary.mean, [-2.5, 1.5, np.nan, -0.75, -3.5])
+    np.testing.assert_array_equal(summary.minimum, [-4, -1, np.nan, -1, -8])
+    np.testing.assert_array_equal(summary.helpful_fraction, [1.0, 0.25, np.nan, 0.75, 0.5])
 
 
 def test_rules() -> None:
