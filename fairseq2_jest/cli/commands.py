@@ -41,6 +41,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         check="fairseq2_jest.recipes.embed.check:check",
     ),
     Command(
+        name="select",
+        help="choose pairs of a pool whose gradients help trusted seeds and are diverse (G-DIG)",
+        recipe="fairseq2_jest.recipes.select.recipe:SelectRecipe",
+        check="fairseq2_jest.recipes.select.check:check",
+    ),
+    Command(
         name="translate",
         help="translate a file or standard input by beam search",
         recipe="fairseq2_jest.recipes.translate.recipe:TranslateRecipe",

@@ -118,6 +118,20 @@ class Corpus:
                 output[place] = label
         return output
 
+    def ids(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the ids of the pairs of ``rows``, as :attr:`Pair.id`."""
+        output = [""] * len(rows)
+        for part, places in self._by_part(rows):
+            lines = part.table.lines(rows[places] - part.first_row)
+            prefix = part.manifest.content_digest[:16]
+            for place, line in zip(places.tolist(), lines.tolist(), strict=True):
+                output[place] = f"{prefix}:{line}"
+        return output
+
+    def synthetic(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return whether the sources of ``rows`` were made by a model (*N*)."""
+        return np.array([p.synthetic for p in self.parts], dtype=np.bool_)[self._part_index(rows)]
+
     def direction_index(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the indices of ``rows`` into :attr:`directions` (*N*)."""
         return self._part_directions[self._part_index(rows)]

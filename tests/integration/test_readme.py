@@ -300,6 +300,6 @@ def test_every_preset_that_is_named_is_there() -> None:
     named = set(re.findall(r"--preset ([\w-]+)", README))
 
     assert listed == known
-    others = {p.name for command in ("embed", "translate") for p in list_presets(command)}
+    others = {p.name for command in ("embed", "select", "translate") for p in list_presets(command)}
 
     assert named <= known | others

@@ -5,22 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fairseq2.assets import AssetMetadataError, AssetMetadataProvider
 from fairseq2.checkpoint import ModelMetadataLoader
-from fairseq2.recipe.config import TokenizerSection
+from fairseq2.recipe.config import CommonSection, ReferenceModelSection, TokenizerSection
 from fairseq2.runtime.dependency import DependencyResolver
 from fairseq2.utils.structured import StructureError, ValueConverter
 from fairseq2.utils.yaml import YamlError, YamlLoader
 
 from fairseq2_jest.cli.usage import UsageError
-from fairseq2_jest.recipes.translate.config import TranslateConfig
 from fairseq2_jest.report.errors import ReportError
 from fairseq2_jest.report.runs import find_folder
 
+if TYPE_CHECKING:
+    from fairseq2_jest.recipes.translate.config import RunSection
 
-def take_from_run(config: TranslateConfig, resolver: DependencyResolver) -> None:
+
+class NamesRun(Protocol):
+    """A config that may name a run in place of a model and its tokenizer."""
+
+    run: RunSection
+    model: ReferenceModelSection
+    tokenizer: TokenizerSection
+    common: CommonSection
+
+
+def take_from_run(config: NamesRun, resolver: DependencyResolver) -> None:
     """Fills in ``model``, ``tokenizer``, the step and where fairseq2 finds assets, in place.
 
     :raises UsageError: There is no such run, or no such checkpoint in it.
@@ -59,7 +70,7 @@ def take_from_run(config: TranslateConfig, resolver: DependencyResolver) -> None
     )
 
 
-def _find_step(config: TranslateConfig, checkpoints: Path, resolver: DependencyResolver) -> int:
+def _find_step(config: NamesRun, checkpoints: Path, resolver: DependencyResolver) -> int:
     wanted = config.run.checkpoint
 
     steps, best = _saved_steps(checkpoints, resolver)

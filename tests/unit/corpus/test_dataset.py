@@ -106,6 +106,16 @@ def test_a_pair_knows_its_place_in_its_own_file(corpus: Corpus, config: Parallel
     assert open_parallel_text(alone).open("train").pair(3) == pair
 
 
+def test_ids_and_what_is_synthetic_are_those_of_the_pairs(corpus: Corpus) -> None:
+    rows = np.array([55, 2, 31, 31, 0])
+
+    pairs = [corpus.pair(row) for row in rows.tolist()]
+
+    assert corpus.ids(rows) == [pair.id for pair in pairs]
+    assert corpus.synthetic(rows).tolist() == [pair.synthetic for pair in pairs]
+    assert corpus.synthetic(rows).tolist() == [False, False, True, True, False]
+
+
 @pytest.mark.parametrize("row", [-1, 60])
 def test_a_row_out_of_range_is_refused(row: int, corpus: Corpus) -> None:
     with pytest.raises(IndexError):

@@ -1,0 +1,180 @@
+"""The damped inverse of a layer's curvature, in the basis of its Kronecker factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from fairseq2.device import Device
+from torch import Tensor
+
+from fairseq2_jest.influence.curvature_config import DampingConfig
+from fairseq2_jest.influence.errors import InfluenceError
+from fairseq2_jest.influence.factors import FactorSums
+from fairseq2_jest.influence.gradients import LayerTokens
+from fairseq2_jest.influence.layers import TrackedLayer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCurvature:
+    """One layer's ``H = (Q_A kron Q_S) diag(eigenvalues) (Q_A kron Q_S)^T``."""
+
+    input_vectors: Tensor
+    """``Q_A``, the eigenvectors of ``A`` in its columns. *Shape:* ``(in, in)``, fp32."""
+
+    gradient_vectors: Tensor
+    """``Q_S``. *Shape:* ``(out, out)``, fp32."""
+
+    eigenvalues: Tensor
+    """*Shape:* ``(out, in)``, fp32, not negative."""
+
+    def damping(self, config: DampingConfig) -> float:
+        """What is added to the eigenvalues.
+
+        :raises InfluenceError: All are zero, and damping is relative.
+        """
+        if config.kind == "absolute":
+            return config.value
+
+        damping = config.value * float(self.eigenvalues.double().mean())
+
+        if not damping > 0.0:
+            raise InfluenceError(
+                "The curvature of a layer is zero everywhere, so that relative damping is, too; "
+                "set curvature.damping.kind to absolute."
+            )
+
+        return damping
+
+    def precondition(self, gradient: Tensor, config: DampingConfig) -> Tensor:
+        """``(H + damping)^-1 g``. *Shape of both:* ``(out, in)``, fp32."""
+        rotated = self.gradient_vectors.T @ gradient @ self.input_vectors
+
+        rotated /= self.eigenvalues + self.damping(config)
+
+        return self.gradient_vectors @ rotated @ self.input_vectors.T
+
+
+class CorrectedSums:
+    """EK-FAC's eigenvalues: mean squares of whole gradients of pairs in the factors' eigenbasis.
+
+    (George et al., 2018: the best diagonal in that basis, where KFAC takes products.)
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self.tensors = dict(tensors)
+        """For each layer ``<name>/squares`` ``(out, in)``, and ``count`` ``()``."""
+
+    @staticmethod
+    def zeros(layers: Sequence[TrackedLayer], device: Device, dtype: torch.dtype) -> CorrectedSums:
+        """Sums of nothing."""
+        tensors = {
+            f"{layer.name}/squares": torch.zeros(
+                layer.output_dim, layer.input_dim, device=device, dtype=dtype
+            )
+            for layer in layers
+        }
+
+        return CorrectedSums(tensors | {"count": torch.zeros((), dtype=torch.int64)})
+
+    def add(
+        self,
+        tokens: Mapping[str, LayerTokens],
+        num_pairs: int,
+        curvatures: Mapping[str, LayerCurvature],
+    ) -> None:
+        """Adds the pairs of a batch, whose gradients are of ``reduction`` ``sum``."""
+        self.tensors["count"] += num_pairs
+
+        for name, layer in tokens.items():
+            inputs = layer.inputs @ curvatures[name].input_vectors
+            gradients = layer.gradients @ curvatures[name].gradient_vectors
+
+            sizes = torch.bincount(layer.pairs, minlength=num_pairs).tolist()
+
+            squares = self.tensors[f"{name}/squares"]
+
+            for left, right in zip(
+                torch.split(gradients, sizes), torch.split(inputs, sizes), strict=True
+            ):
+                squares += (left.T @ right).square_()
+
+    def add_sums(self, other: CorrectedSums) -> None:
+        """Adds what another has."""
+        for name, tensor in self.tensors.items():
+            tensor += other.tensors[name].to(tensor.device)
+
+    def correct(self, curvatures: Mapping[str, LayerCurvature]) -> dict[str, LayerCurvature]:
+        """The same eigenvectors with these eigenvalues."""
+        return {
+            name: LayerCurvature(
+                input_vectors=curvature.input_vectors,
+                gradient_vectors=curvature.gradient_vectors,
+                eigenvalues=(
+                    self.tensors[f"{name}/squares"] / max(int(self.tensors["count"]), 1)
+                ).float(),
+            )
+            for name, curvature in curvatures.items()
+        }
+
+
+def decompose(layers: Sequence[TrackedLayer], factors: FactorSums) -> dict[str, LayerCurvature]:
+    """KFAC's curvature of each layer.
+
+    :raises InfluenceError: No token of a layer was counted, or a factor is not finite.
+    """
+    curvatures = {}
+
+    for layer in layers:
+        if factors.count(layer.name) == 0:
+            raise InfluenceError(
+                f"No token went through {layer.name} in all of the pairs that the curvature is "
+                "estimated on; raise curvature.num_pairs, or dataset.max_seq_len."
+            )
+
+        parts = factors.means(layer.name)
+
+        if not all(torch.isfinite(part).all() for part in parts):
+            raise InfluenceError(
+                f"The curvature of {layer.name} is not finite; compute in float32."
+            )
+
+        (input_values, input_vectors), (gradient_values, gradient_vectors) = (
+            torch.linalg.eigh(part) for part in parts
+        )
+
+        curvatures[layer.name] = LayerCurvature(
+            input_vectors=input_vectors.float(),
+            gradient_vectors=gradient_vectors.float(),
+            # Rounding puts zeros a little below.
+            eigenvalues=torch.outer(
+                gradient_values.clamp(min=0.0), input_values.clamp(min=0.0)
+            ).float(),
+        )
+
+    return curvatures
+
+
+def to_tensors(curvatures: Mapping[str, LayerCurvature]) -> dict[str, Tensor]:
+    """For a file."""
+    return {
+        f"{name}/{kind}": getattr(curvature, kind)
+        for name, curvature in curvatures.items()
+        for kind in ("input_vectors", "gradient_vectors", "eigenvalues")
+    }
+
+
+def from_tensors(tensors: Mapping[str, Tensor], device: Device) -> dict[str, LayerCurvature]:
+    """What :func:`to_tensors` was given."""
+    names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
+
+    return {
+        name: LayerCurvature(
+            **{
+                kind: tensors[f"{name}/{kind}"].to(device)
+                for kind in ("input_vectors", "gradient_vectors", "eigenvalues")
+            }
+        )
+        for name in names
+    }

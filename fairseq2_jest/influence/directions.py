@@ -1,0 +1,170 @@
+"""Preconditioned gradients of seeds, each kept as a product of two thin matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from fairseq2.device import Device
+from torch import Tensor
+
+from fairseq2_jest.influence.curvature import LayerCurvature
+from fairseq2_jest.influence.curvature_config import DampingConfig
+from fairseq2_jest.influence.gradients import BatchGradients
+
+# Beyond this a whole decomposition takes seconds, and there are thousands of them.
+_MAX_EXACT_DIM: Final = 256
+_OVERSAMPLING: Final = 8
+_NUM_POWER_STEPS: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerDirections:
+    """``(H + damping)^-1 g_t`` of T seeds for one layer, as ``L_t R_t^T`` of rank r."""
+
+    left: Tensor
+    """*Shape:* ``(T, out, r)``, fp32."""
+
+    right: Tensor
+    """*Shape:* ``(T, in, r)``, fp32."""
+
+    energy: Tensor
+    """The squared norm of each whole one. *Shape:* ``(T)``."""
+
+    kept: Tensor
+    """The squared norm of each ``L_t R_t^T``. *Shape:* ``(T)``."""
+
+
+Directions = Mapping[str, LayerDirections]
+
+
+def seed_directions(
+    batch: BatchGradients,
+    curvatures: Mapping[str, LayerCurvature],
+    damping: DampingConfig,
+    rank: int | None,
+) -> dict[str, LayerDirections]:
+    """Preconditions the seeds of a batch one by one, in their order in the batch.
+
+    :param rank: The rank r; ``None`` to keep all.
+    """
+    directions = {}
+
+    for name, tokens in batch.layers.items():
+        parts = []
+
+        for pair in range(len(batch.places)):
+            whole = curvatures[name].precondition(tokens.gradient(pair), damping)
+
+            parts.append((whole.square().sum(), *low_rank(whole, rank)))
+
+        energy, left, right = (torch.stack(column) for column in zip(*parts, strict=True))
+
+        directions[name] = LayerDirections(
+            left=left,
+            right=right,
+            energy=energy,
+            # The columns of `right` are orthonormal.
+            kept=left.square().sum(dim=(1, 2)),
+        )
+
+    return directions
+
+
+def low_rank(matrix: Tensor, rank: int | None) -> tuple[Tensor, Tensor]:
+    """The nearest product of rank r.
+
+    :param matrix: *Shape:* ``(m, n)``.
+
+    :returns: ``(m, r)`` and, its columns orthonormal, ``(n, r)``, where r is at most that of a
+        matrix of this shape.
+    """
+    smaller = min(matrix.shape)
+
+    wanted = smaller if rank is None else min(rank, smaller)
+
+    num_probes = wanted + _OVERSAMPLING
+
+    if smaller <= _MAX_EXACT_DIM or num_probes >= smaller // 2:
+        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    else:
+        left, values, right = _leading(matrix, num_probes)
+
+    return left[:, :wanted] * values[:wanted], right[:wanted].T.contiguous()
+
+
+def _leading(matrix: Tensor, num_probes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The leading singular vectors by subspace iteration (Halko et al., 2011)."""
+    generator = torch.Generator().manual_seed(0)
+
+    probes = torch.randn(matrix.size(1), num_probes, generator=generator).to(matrix)
+
+    basis = torch.linalg.qr(matrix @ probes).Q
+
+    for _ in range(_NUM_POWER_STEPS):
+        basis = torch.linalg.qr(matrix @ torch.linalg.qr(matrix.T @ basis).Q).Q
+
+    left, values, right = torch.linalg.svd(basis.T @ matrix, full_matrices=False)
+
+    return basis @ left, values, right
+
+
+def concatenate(parts: Sequence[Directions]) -> dict[str, LayerDirections]:
+    """The directions of all seeds, in the order of ``parts``."""
+    return {
+        name: LayerDirections(
+            **{
+                kind: torch.cat([getattr(part[name], kind) for part in parts])
+                for kind in ("left", "right", "energy", "kept")
+            }
+        )
+        for name in parts[0]
+    }
+
+
+def discarded_energy(directions: Directions) -> float:
+    """The share of the squared norm, of all seeds and layers, that low rank leaves out."""
+    energy, kept = (
+        sum(float(getattr(layer, kind).double().sum()) for layer in directions.values())
+        for kind in ("energy", "kept")
+    )
+
+    return max(0.0, 1.0 - kept / energy) if energy > 0.0 else 0.0
+
+
+def reorder(directions: Directions, order: Iterable[int]) -> dict[str, LayerDirections]:
+    """The directions of the seeds at these places."""
+    places = list(order)
+
+    return {
+        name: LayerDirections(
+            **{kind: getattr(layer, kind)[places] for kind in ("left", "right", "energy", "kept")}
+        )
+        for name, layer in directions.items()
+    }
+
+
+def to_tensors(directions: Directions) -> dict[str, Tensor]:
+    """For a file."""
+    return {
+        f"{name}/{kind}": getattr(layer, kind)
+        for name, layer in directions.items()
+        for kind in ("left", "right", "energy", "kept")
+    }
+
+
+def from_tensors(tensors: Mapping[str, Tensor], device: Device) -> dict[str, LayerDirections]:
+    """What :func:`to_tensors` was given."""
+    names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
+
+    return {
+        name: LayerDirections(
+            **{
+                kind: tensors[f"{name}/{kind}"].to(device)
+                for kind in ("left", "right", "energy", "kept")
+            }
+        )
+        for name in names
+    }

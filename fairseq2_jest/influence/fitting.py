@@ -1,0 +1,228 @@
+"""Estimating the curvature and preconditioning the seeds, in fixed pieces that survive a kill.
+
+Pieces do not depend on the number of ranks, and are put together in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from fairseq2.device import Device
+from fairseq2.gang import Gang
+from fairseq2.logging import log
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.influence import curvature as curvatures_module
+from fairseq2_jest.influence import directions as directions_module
+from fairseq2_jest.influence.curvature import CorrectedSums, LayerCurvature, decompose
+from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
+from fairseq2_jest.influence.directions import Directions, concatenate, reorder, seed_directions
+from fairseq2_jest.influence.errors import InfluenceError
+from fairseq2_jest.influence.factors import FactorSums
+from fairseq2_jest.influence.gradients import BatchGradients, GradientPass, Reduction
+from fairseq2_jest.influence.tensor_file import TensorFile
+
+PairReader = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], TokenizedPairs]]
+"""Returns those of these rows that are not too long, and their tokens."""
+
+_SEEDS_IN_FILE = 16
+
+
+class Workplace:
+    """Where pieces lie, and who shares the work on them."""
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: str,
+        *,
+        gang: Gang,
+        device: Device,
+        on_piece: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        :param identity: Stands for all that decides the pieces.
+        :param on_piece: Called between pieces; may raise, to stop.
+        """
+        self.gang = gang
+        self.device = device
+        self._folder = folder
+        self._identity = identity
+        self._on_piece = on_piece
+
+    def file(self, name: str) -> TensorFile:
+        return TensorFile(self._folder / f"{name}.safetensors", self._identity)
+
+    def make(self, files: list[TensorFile], work: Callable[[int], dict[str, Tensor]]) -> None:
+        """Completes ``files``, of which ``work`` makes the one of that number; a collective."""
+        # All have looked before one writes.
+        missing = [number for number, file in enumerate(files) if not file.exists()]
+
+        self.gang.barrier()
+
+        for number in missing[self.gang.rank :: self.gang.size]:
+            files[number].write(work(number))
+
+            self._on_piece()
+
+        self.gang.barrier()
+
+    def read(self, file: TensorFile) -> dict[str, Tensor]:
+        """
+        :raises InfluenceError: It was damaged since it was made.
+        """
+        tensors = file.read()
+
+        if tensors is None:
+            raise InfluenceError(f"{file.path} is damaged; run the command again to make it anew.")
+
+        return tensors
+
+
+def fit_curvature(
+    workplace: Workplace,
+    gradients: GradientPass,
+    read: PairReader,
+    num_rows: int,
+    config: CurvatureConfig,
+    *,
+    seed: int,
+) -> dict[str, LayerCurvature]:
+    """Estimates the curvature on a sample of the pool; a collective.
+
+    :param num_rows: How many pairs the pool has.
+
+    :raises InfluenceError: A gradient is not finite, or the disk refuses.
+    """
+    layers, device = gradients.layers, workplace.device
+
+    sample = np.sort(np.random.default_rng(seed).permutation(num_rows)[: config.num_pairs]).astype(
+        np.int64
+    )
+
+    pieces = np.array_split(sample, min(config.num_shards, len(sample)))
+
+    def batches(piece: int) -> Iterator[BatchGradients]:
+        rows, pairs = read(pieces[piece])
+
+        return gradients.run(
+            pairs,
+            rows.tolist(),
+            reduction="sum",
+            label_seed=seed if config.labels == "sampled" else None,
+        )
+
+    def factor_sums(piece: int) -> dict[str, Tensor]:
+        sums = FactorSums.zeros(layers, device, torch.float32)
+
+        for batch in batches(piece):
+            sums.add(batch.layers)
+
+        return sums.tensors
+
+    def decomposed(parts: list[TensorFile]) -> dict[str, LayerCurvature]:
+        shards = (FactorSums(workplace.read(part)) for part in parts)
+
+        return decompose(layers, FactorSums.total(layers, shards, device))
+
+    curvatures = _fit_in_pieces(workplace, "factors", len(pieces), factor_sums, decomposed)
+
+    if config.method == "kfac":
+        return curvatures
+
+    def corrected_sums(piece: int) -> dict[str, Tensor]:
+        sums = CorrectedSums.zeros(layers, device, torch.float32)
+
+        for batch in batches(piece):
+            sums.add(batch.layers, len(batch.places), curvatures)
+
+        return sums.tensors
+
+    def corrected(parts: list[TensorFile]) -> dict[str, LayerCurvature]:
+        total = CorrectedSums.zeros(layers, device, torch.float64)
+
+        for part in parts:
+            total.add_sums(CorrectedSums(workplace.read(part)))
+
+        return total.correct(curvatures)
+
+    return _fit_in_pieces(workplace, "corrected", len(pieces), corrected_sums, corrected)
+
+
+def _fit_in_pieces(
+    workplace: Workplace,
+    name: str,
+    num_pieces: int,
+    make: Callable[[int], dict[str, Tensor]],
+    combine: Callable[[list[TensorFile]], dict[str, LayerCurvature]],
+) -> dict[str, LayerCurvature]:
+    whole = workplace.file(name)
+
+    is_made = whole.exists()
+
+    workplace.gang.barrier()
+
+    if not is_made:
+        parts = [workplace.file(f"{name}/{number:04}") for number in range(num_pieces)]
+
+        workplace.make(parts, make)
+
+        if workplace.gang.rank == 0:
+            whole.write(curvatures_module.to_tensors(combine(parts)))
+
+            # Each is as large as the whole.
+            for part in parts:
+                part.path.unlink()
+
+        workplace.gang.barrier()
+
+        log.info("The curvature ({}) is estimated, on {:,} shard(s).", name, num_pieces)
+
+    return curvatures_module.from_tensors(workplace.read(whole), workplace.device)
+
+
+def fit_seeds(
+    workplace: Workplace,
+    gradients: GradientPass,
+    seeds: TokenizedPairs,
+    curvatures: dict[str, LayerCurvature],
+    damping: DampingConfig,
+    *,
+    rank: int | None,
+    reduction: Reduction,
+) -> Directions:
+    """Preconditions the gradients of all seeds; a collective.
+
+    :raises InfluenceError: A gradient is not finite, or the disk refuses.
+    """
+    pieces = [
+        list(range(begin, min(begin + _SEEDS_IN_FILE, len(seeds))))
+        for begin in range(0, len(seeds), _SEEDS_IN_FILE)
+    ]
+
+    def make(piece: int) -> dict[str, Tensor]:
+        numbers = pieces[piece]
+
+        parts, order = [], []
+
+        for batch in gradients.run(seeds.take(numbers), numbers, reduction=reduction):
+            parts.append(seed_directions(batch, curvatures, damping, rank))
+
+            order += batch.places
+
+        places = [order.index(place) for place in range(len(numbers))]
+
+        return directions_module.to_tensors(reorder(concatenate(parts), places))
+
+    files = [workplace.file(f"seeds/{number:04}") for number in range(len(pieces))]
+
+    workplace.make(files, make)
+
+    return concatenate(
+        [directions_module.from_tensors(workplace.read(file), workplace.device) for file in files]
+    )

@@ -1,0 +1,179 @@
+"""Influences and features of a pool on disk, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq2_jest.embedding.record_file import RecordFile
+from fairseq2_jest.embedding.store import open_identified
+from fairseq2_jest.influence.errors import InfluenceError
+
+_BLOCKS_READ_AT_ONCE = 16
+
+
+class ScoreStore:
+    """Maps a row of the pool to its influences on T seeds, fp32, and its feature of D numbers.
+
+    A feature is kept as fp16 with a scale of its own, for no gradient to be too small. Rows are in
+    fixed blocks: a kill costs the blocks that were being made, and any number of ranks may go on.
+    Files are sparse and memory-mapped; each row is under a checksum, see
+    :mod:`fairseq2_jest.embedding.record_file`.
+    """
+
+    def __init__(
+        self,
+        scores: RecordFile,
+        features: RecordFile,
+        *,
+        num_seeds: int,
+        feature_dim: int,
+        block_size: int,
+    ) -> None:
+        self._scores = scores
+        self._features = features
+        self._num_seeds = num_seeds
+        self._dim = feature_dim
+        self._block_size = block_size
+
+    @staticmethod
+    def open(
+        folder: Path,
+        *,
+        identity: Mapping[str, str],
+        num_rows: int,
+        num_seeds: int,
+        feature_dim: int,
+        block_size: int,
+    ) -> ScoreStore:
+        """Opens the store of ``identity`` under ``folder``, making it if need be.
+
+        :raises EmbeddingError: It cannot be made or read.
+        """
+        full = {**identity, "block_size": str(block_size)}
+
+        scores = open_identified(
+            folder, {**full, "what": "scores"}, num_records=num_rows, record_size=4 * num_seeds
+        )
+
+        features = open_identified(
+            folder,
+            {**full, "what": "features"},
+            num_records=num_rows,
+            record_size=_feature_size(feature_dim),
+        )
+
+        return ScoreStore(
+            scores, features, num_seeds=num_seeds, feature_dim=feature_dim, block_size=block_size
+        )
+
+    @property
+    def num_rows(self) -> int:
+        return self._scores.num_records
+
+    @property
+    def num_bytes(self) -> int:
+        """On the disk, once all is there."""
+        return self._scores.size + self._features.size
+
+    def allocated(self) -> int:
+        """The bytes on the disk by now."""
+        return self._scores.allocated() + self._features.allocated()
+
+    @property
+    def num_blocks(self) -> int:
+        return -(-self.num_rows // self._block_size)
+
+    def rows(self, block: int) -> NDArray[np.int64]:
+        """The rows of a block, ascending."""
+        begin = block * self._block_size
+
+        return np.arange(begin, min(begin + self._block_size, self.num_rows), dtype=np.int64)
+
+    def done(self) -> NDArray[np.bool_]:
+        """Which blocks are there and sound, all of them read. *Shape:* ``(num_blocks)``."""
+        return np.array(
+            [
+                all(file.read(self.rows(block))[1].all() for file in (self._features, self._scores))
+                for block in range(self.num_blocks)
+            ],
+            dtype=np.bool_,
+        )
+
+    def write(self, block: int, scores: NDArray[np.float32], features: NDArray[np.float32]) -> None:
+        """Stores a block; both NaN for a pair that is not scored.
+
+        :param scores: *Shape:* ``(n, T)``.
+        :param features: *Shape:* ``(n, D)``.
+
+        :raises EmbeddingError: The disk refuses.
+        """
+        rows = self.rows(block)
+
+        # Scores come last: where they are, the features are, too.
+        self._features.write(rows, _pack(features))
+        self._scores.write(rows, np.ascontiguousarray(scores, dtype="<f4").view(np.uint8))
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yields rows and their scores ``(n, T)``, in the order of rows, a few blocks at once.
+
+        :raises InfluenceError: A row is missing.
+        """
+        step = _BLOCKS_READ_AT_ONCE * self._block_size
+
+        for begin in range(0, self.num_rows, step):
+            rows = np.arange(begin, min(begin + step, self.num_rows), dtype=np.int64)
+
+            yield rows, self._read(self._scores, rows).view("<f4")
+
+    def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The features ``(n, D)`` of these rows.
+
+        :raises InfluenceError: A row is missing.
+        """
+        return _unpack(self._read(self._features, rows), self._dim)
+
+    def _read(self, file: RecordFile, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        records, sound = file.read(rows)
+
+        if not sound.all():
+            raise InfluenceError(
+                f"{file.path} holds nothing sound for row {int(rows[np.argmin(sound)])}; run the "
+                "command again, which makes it anew."
+            )
+
+        return records
+
+
+def _feature_size(dim: int) -> int:
+    return -(-2 * dim // 4) * 4 + 4
+
+
+def _pack(features: NDArray[np.float32]) -> NDArray[np.uint8]:
+    features = np.ascontiguousarray(features, dtype=np.float32)
+
+    records = np.zeros((len(features), _feature_size(features.shape[1])), dtype=np.uint8)
+
+    scales = np.abs(features).max(axis=1, keepdims=True).astype("<f4")
+
+    divisors = np.where(scales > 0.0, scales, 1.0)
+
+    halves = (features / divisors).astype("<f2")
+
+    records[:, : 2 * features.shape[1]] = halves.view(np.uint8)
+    records[:, -4:] = scales.view(np.uint8)
+
+    return records
+
+
+def _unpack(records: NDArray[np.uint8], dim: int) -> NDArray[np.float32]:
+    halves = np.ascontiguousarray(records[:, : 2 * dim]).view("<f2")
+
+    scales = np.ascontiguousarray(records[:, -4:]).view("<f4")
+
+    features: NDArray[np.float32] = halves.astype(np.float32) * scales
+
+    return features

@@ -1,0 +1,36 @@
+"""`fairseq2 mt check select`: what would be scored, without starting."""
+
+from __future__ import annotations
+
+from fairseq2.recipe.base import RecipeContext
+from fairseq2.runtime.dependency import get_dependency_resolver
+
+from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.recipes.embed.progress import format_bytes
+from fairseq2_jest.recipes.select.config import SelectConfig
+from fairseq2_jest.recipes.select.seeds import take_seeds
+
+
+def check(config: SelectConfig) -> list[str]:
+    """Opens pool and seeds, looks whether they fit, and returns a line about each part.
+
+    :raises CorpusError: A corpus cannot be prepared.
+    :raises InfluenceError: The seeds do not fit the pool.
+    """
+    dataset = RecipeContext(get_dependency_resolver()).get_dataset_as(ParallelText)
+
+    pool, trusted = (
+        dataset.open(split) for split in (config.dataset.pool_split, config.dataset.seed_split)
+    )
+
+    seeds = take_seeds(pool, trusted, config.dataset, config.common.seed)
+
+    directions = ", ".join(map(str, pool.directions))
+
+    scores = format_bytes(4 * len(pool) * len(seeds))
+
+    return [
+        f"{config.dataset.pool_split}: {len(pool):,} pairs, {directions}",
+        f"{config.dataset.seed_split}: {len(seeds):,} seeds, {scores} of scores",
+        f"model: {config.model.name or config.model.path}",
+    ]

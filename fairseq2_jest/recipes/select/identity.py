@@ -1,0 +1,71 @@
+"""What decides every score: one output directory holds scores of one kind only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from fairseq2.gang import Gang
+from numpy.typing import NDArray
+from torch.nn import Module
+
+from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.corpus.manifest import json_sha256
+from fairseq2_jest.embedding.reference_loss import digest_of_weights
+from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.influence.errors import InfluenceError
+from fairseq2_jest.influence.layers import TrackedLayer
+from fairseq2_jest.recipes.select.config import SelectConfig
+from fairseq2_jest.translation.errors import TranslationError
+from fairseq2_jest.translation.manifest import check_manifest, write_manifest
+
+
+def identity_of(
+    config: SelectConfig,
+    model: Module,
+    layers: tuple[TrackedLayer, ...],
+    pool: Corpus,
+    trusted: Corpus,
+    seed_rows: NDArray[np.int64],
+    seeds: TokenizedPairs,
+) -> dict[str, object]:
+    """Everything that decides a score or a feature, ready for JSON."""
+    scoring = config.scoring
+
+    return {
+        "model": digest_of_weights(model),
+        "dtype": str(config.model.dtype),
+        "amp": str(scoring.amp_dtype) if scoring.amp else None,
+        "pool": pool.digest,
+        "seeds": json_sha256([trusted.digest, seed_rows.tolist()]),
+        # Stands for the tokenizer, too.
+        "seed_tokens": json_sha256([side.tolist() for side in (*seeds.source, *seeds.target)]),
+        "max_seq_len": config.dataset.max_seq_len,
+        # Which pairs are batched together decides the last bits of their scores.
+        "max_num_tokens": config.dataset.max_num_tokens,
+        "layers": [layer.name for layer in layers],
+        "curvature": asdict(config.curvature),
+        "reduction": scoring.reduction,
+        "rank": scoring.rank,
+        "block_size": scoring.block_size,
+        "projection_side": config.diversity.projection_side,
+        "seed": config.common.seed,
+    }
+
+
+def claim(folder: Path, identity: dict[str, object], gang: Gang) -> None:
+    """Writes the manifest of an output directory that has none; a collective.
+
+    :raises InfluenceError: It holds scores of something else; the first difference is named.
+    """
+    try:
+        is_known = check_manifest(folder, identity)
+    except TranslationError as ex:
+        raise InfluenceError(str(ex).replace("holds translations", "holds scores")) from None
+
+    # All have looked before one writes.
+    gang.barrier()
+
+    if not is_known and gang.rank == 0:
+        write_manifest(folder, identity)

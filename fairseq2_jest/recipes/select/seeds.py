@@ -1,0 +1,60 @@
+"""Taking the seeds, and seeing that they are what they should be."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.influence.errors import InfluenceError
+from fairseq2_jest.recipes.select.config import PoolSection
+
+_ROWS_AT_ONCE = 8192
+
+
+def take_seeds(pool: Corpus, trusted: Corpus, section: PoolSection, seed: int) -> NDArray[np.int64]:
+    """The rows of ``trusted`` that are seeds, ascending.
+
+    :raises InfluenceError: There is none, one is of a direction that the pool lacks, or one is in
+        the pool.
+    """
+    if len(trusted) == 0:
+        raise InfluenceError(
+            f"Split {section.seed_split} is empty; put trusted pairs into it, or name another in "
+            "dataset.seed_split."
+        )
+
+    foreign = [d for d in trusted.directions if d not in pool.directions]
+
+    if foreign:
+        raise InfluenceError(
+            f"Seeds are of direction {foreign[0]}, in which the pool has no pair (it has "
+            f"{', '.join(map(str, pool.directions))}); take these out of split "
+            f"{section.seed_split}."
+        )
+
+    order = np.random.default_rng(seed).permutation(len(trusted))
+
+    rows = np.sort(order[: section.num_seeds]).astype(np.int64)
+
+    if not section.allow_seeds_in_pool:
+        _check_apart(pool, trusted, rows)
+
+    return rows
+
+
+def _check_apart(pool: Corpus, trusted: Corpus, rows: NDArray[np.int64]) -> None:
+    seeds = set(zip(*trusted.texts(rows), strict=True))
+
+    found = set()
+
+    for begin in range(0, len(pool), _ROWS_AT_ONCE):
+        part = np.arange(begin, min(begin + _ROWS_AT_ONCE, len(pool)), dtype=np.int64)
+
+        found |= seeds.intersection(zip(*pool.texts(part), strict=True))
+
+    if found:
+        raise InfluenceError(
+            f"{len(found)} seed(s) are pairs of the pool, too, such as {sorted(found)[0][0]!r}; "
+            "take them out of one of both, or set dataset.allow_seeds_in_pool."
+        )

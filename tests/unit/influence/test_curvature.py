@@ -1,0 +1,345 @@
+"""The damped inverse is that of the dense matrices, sums merge, low rank is the nearest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from fairseq2_jest.influence.curvature import (
+    CorrectedSums,
+    LayerCurvature,
+    decompose,
+    from_tensors,
+    to_tensors,
+)
+from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
+from fairseq2_jest.influence.directions import low_rank
+from fairseq2_jest.influence.errors import InfluenceError
+from fairseq2_jest.influence.factors import FactorSums
+from fairseq2_jest.influence.gradients import LayerTokens
+from fairseq2_jest.influence.layers import TrackedLayer
+from fairseq2_jest.influence.tensor_file import TensorFile
+from tests.unit.influence.dense import by_pair, gradient_pass, trained_model
+from tests.unit.tiny import random_pairs
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CPU = torch.device("cpu")
+
+
+def a_layer(input_dim: int, output_dim: int) -> TrackedLayer:
+    return TrackedLayer(
+        name="decoder.layers.0.ffn.inner_proj",
+        module=torch.nn.Linear(input_dim, output_dim, bias=False),
+        block="decoder.layers.0",
+        has_bias=False,
+        input_dim=input_dim,
+        output_dim=output_dim,
+    )
+
+
+def tokens_of(inputs: Tensor, gradients: Tensor, pairs: Tensor | None = None) -> LayerTokens:
+    return LayerTokens(
+        inputs=inputs,
+        gradients=gradients,
+        pairs=torch.arange(len(inputs)) if pairs is None else pairs,
+        counted=torch.ones(len(inputs), dtype=torch.bool),
+    )
+
+
+def curvature_of(layer: TrackedLayer, tokens: LayerTokens) -> LayerCurvature:
+    sums = FactorSums.zeros([layer], CPU, torch.float32)
+    sums.add({layer.name: tokens})
+
+    return decompose([layer], FactorSums.total([layer], [sums], CPU))[layer.name]
+
+
+@given(seed=st.integers(0, 1000), in_dim=st.integers(1, 5), out_dim=st.integers(1, 5))
+@settings(max_examples=25, deadline=None)
+def test_where_kfac_is_exact_it_is_the_inverse_of_the_dense_fisher(
+    seed: int, in_dim: int, out_dim: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+
+    # Each input meets each gradient: they are independent, which is what KFAC assumes.
+    inputs = torch.randn(7, in_dim, generator=generator).repeat_interleave(4, dim=0)
+    gradients = torch.randn(4, out_dim, generator=generator).repeat(7, 1)
+
+    whole = torch.einsum("po,pi->poi", gradients, inputs).flatten(start_dim=1).double()
+
+    fisher = whole.T @ whole / len(whole)
+
+    gradient = torch.randn(out_dim, in_dim, generator=generator)
+
+    damping = 0.3 * float(fisher.diagonal().mean())
+
+    expected = torch.linalg.solve(
+        fisher + damping * torch.eye(len(fisher)).double(), gradient.flatten().double()
+    )
+
+    layer = a_layer(in_dim, out_dim)
+
+    curvature = curvature_of(layer, tokens_of(inputs, gradients))
+
+    # The mean eigenvalue is the mean of the diagonal.
+    for config in (
+        DampingConfig(kind="relative", value=0.3),
+        DampingConfig(kind="absolute", value=damping),
+    ):
+        found = curvature.precondition(gradient, config).flatten().double()
+
+        torch.testing.assert_close(found, expected, rtol=2e-3, atol=2e-3 * float(expected.norm()))
+
+
+def test_it_is_the_inverse_of_the_kronecker_product_at_a_model() -> None:
+    learner, pairs = trained_model(), random_pairs(12)
+
+    run = gradient_pass(learner)
+
+    sums = FactorSums.zeros(run.layers, CPU, torch.float32)
+
+    batches = list(run.run(pairs, range(12), reduction="sum"))
+
+    for batch in batches:
+        sums.add(batch.layers)
+
+    total = FactorSums.total(run.layers, [sums], CPU)
+
+    curvatures = decompose(run.layers, total)
+
+    gradients = by_pair(list(run.run(pairs, range(12), reduction="mean")), 12)
+
+    for layer in run.layers:
+        counted = [batch.layers[layer.name] for batch in batches]
+
+        inputs = torch.cat([t.inputs[t.counted] for t in counted]).double()
+        outputs = torch.cat([t.gradients[t.counted] for t in counted]).double()
+
+        dense = torch.kron(outputs.T @ outputs, inputs.T @ inputs) / len(inputs) ** 2
+
+        damping = 0.1 * dense.diagonal().mean()
+
+        gradient = gradients[5][layer.name]
+
+        expected = torch.linalg.solve(
+            dense + damping * torch.eye(len(dense)).double(), gradient.flatten().double()
+        )
+
+        found = curvatures[layer.name].precondition(gradient, DampingConfig(value=0.1)).flatten()
+
+        torch.testing.assert_close(
+            found.double(), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
+        )
+
+
+def test_ekfac_has_the_mean_squares_of_whole_gradients() -> None:
+    learner, pairs = trained_model(), random_pairs(10)
+
+    run = gradient_pass(learner)
+
+    sums = FactorSums.zeros(run.layers, CPU, torch.float32)
+
+    batches = list(run.run(pairs, range(10), reduction="sum"))
+
+    for batch in batches:
+        sums.add(batch.layers)
+
+    curvatures = decompose(run.layers, sums)
+
+    corrected = CorrectedSums.zeros(run.layers, CPU, torch.float32)
+
+    for batch in batches:
+        corrected.add(batch.layers, len(batch.places), curvatures)
+
+    found = corrected.correct(curvatures)
+
+    gradients = by_pair(batches, 10)
+
+    for layer in run.layers:
+        vectors = curvatures[layer.name]
+
+        squares = torch.stack(
+            [
+                (vectors.gradient_vectors.T @ g[layer.name] @ vectors.input_vectors).square()
+                for g in gradients
+            ]
+        ).mean(dim=0)
+
+        torch.testing.assert_close(
+            found[layer.name].eigenvalues, squares, rtol=1e-3, atol=1e-5 * float(squares.max())
+        )
+        # KFAC's are others.
+        assert not torch.allclose(vectors.eigenvalues, squares, rtol=0.5)
+
+
+@pytest.mark.parametrize("num_shards", [1, 2, 5])
+def test_shards_merge_to_the_whole(num_shards: int) -> None:
+    learner, pairs = trained_model(), random_pairs(10)
+
+    run = gradient_pass(learner)
+
+    def sums(places: list[int]) -> FactorSums:
+        factors = FactorSums.zeros(run.layers, CPU, torch.float32)
+
+        for batch in run.run(pairs.take(places), places, reduction="sum", label_seed=1):
+            factors.add(batch.layers)
+
+        return factors
+
+    whole = FactorSums.total(run.layers, [sums(list(range(10)))], CPU)
+
+    parts = [list(range(i, 10, num_shards)) for i in range(num_shards)]
+
+    merged = FactorSums.total(run.layers, [sums(part) for part in parts], CPU)
+
+    assert merged.tensors.keys() == whole.tensors.keys()
+
+    for name, tensor in whole.tensors.items():
+        torch.testing.assert_close(
+            merged.tensors[name], tensor, rtol=1e-5, atol=1e-6 * float(tensor.abs().max())
+        )
+
+
+def test_a_merge_is_exact() -> None:
+    layer = a_layer(1, 1)
+
+    def shard(value: float) -> FactorSums:
+        sums = FactorSums.zeros([layer], CPU, torch.float32)
+        sums.add({layer.name: tokens_of(torch.tensor([[value]]), torch.tensor([[1.0]]))})
+
+        return sums
+
+    # In fp32 the small ones would be lost beside the large one.
+    shards = [shard(2.0**13), *(shard(1.0) for _ in range(100))]
+
+    total = FactorSums.total([layer], shards, CPU)
+
+    assert float(total.tensors[f"{layer.name}/inputs"]) == 2.0**26 + 100.0
+    assert total.count(layer.name) == 101
+
+
+def test_what_is_not_counted_is_left_out_of_the_factors() -> None:
+    layer = a_layer(2, 2)
+
+    tokens = tokens_of(torch.randn(6, 2), torch.randn(6, 2))
+
+    counted = torch.tensor([True, False, True, True, False, True])
+
+    sums, expected = (FactorSums.zeros([layer], CPU, torch.float32) for _ in range(2))
+
+    sums.add({layer.name: replace(tokens, counted=counted)})
+    expected.add({layer.name: tokens_of(tokens.inputs[counted], tokens.gradients[counted])})
+
+    assert sums.count(layer.name) == 4
+
+    for name, tensor in expected.tensors.items():
+        assert torch.equal(sums.tensors[name], tensor)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(12, 30), (600, 300)])
+def test_low_rank_is_the_best_there_is(rows: int, columns: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    # Singular values fall by a half each, as those of real gradients do.
+    left = torch.linalg.qr(torch.randn(rows, 12, generator=generator)).Q
+    right = torch.linalg.qr(torch.randn(columns, 12, generator=generator)).Q
+
+    matrix = left * 0.5 ** torch.arange(12) @ right.T
+
+    for rank in (1, 4, 12):
+        thin, wide = low_rank(matrix, rank)
+
+        assert (thin.shape, wide.shape) == ((rows, rank), (columns, rank))
+
+        rest = (matrix - thin @ wide.T).square().sum()
+        best = sum((0.25**i for i in range(rank, 12)), start=0.0)
+
+        torch.testing.assert_close(float(rest), best, rtol=1e-3, atol=1e-10)
+        # What is kept and what is left add up.
+        torch.testing.assert_close(
+            float(thin.square().sum() + rest), float(matrix.square().sum()), rtol=1e-4, atol=0.0
+        )
+
+
+def test_full_rank_is_the_matrix() -> None:
+    matrix = torch.randn(9, 5)
+
+    left, right = low_rank(matrix, None)
+
+    torch.testing.assert_close(left @ right.T, matrix)
+
+
+def test_a_curvature_of_zero_wants_absolute_damping() -> None:
+    curvature = curvature_of(a_layer(2, 3), tokens_of(torch.zeros(4, 2), torch.randn(4, 3)))
+
+    with pytest.raises(InfluenceError, match=r"set curvature\.damping\.kind to absolute"):
+        curvature.precondition(torch.ones(3, 2), DampingConfig())
+
+    absolute = DampingConfig(kind="absolute", value=2.0)
+
+    torch.testing.assert_close(
+        curvature.precondition(torch.ones(3, 2), absolute), torch.full((3, 2), 0.5)
+    )
+
+
+def test_a_layer_without_tokens_is_told() -> None:
+    layer = a_layer(2, 2)
+
+    with pytest.raises(InfluenceError, match=r"raise curvature\.num_pairs"):
+        decompose([layer], FactorSums.zeros([layer], CPU, torch.float64))
+
+
+def test_files_belong_to_what_made_them(tmp_path: Path) -> None:
+    curvatures = {
+        "a/b": curvature_of(a_layer(2, 3), tokens_of(torch.randn(9, 2), torch.randn(9, 3)))
+    }
+
+    file = TensorFile(tmp_path / "new" / "curvature.safetensors", "one")
+
+    assert file.read() is None
+
+    file.write(to_tensors(curvatures))
+
+    tensors = file.read()
+
+    assert tensors is not None
+
+    for kind in ("input_vectors", "gradient_vectors", "eigenvalues"):
+        assert torch.equal(
+            getattr(from_tensors(tensors, CPU)["a/b"], kind), getattr(curvatures["a/b"], kind)
+        )
+
+    assert TensorFile(file.path, "two").read() is None
+    assert [path.name for path in file.path.parent.iterdir()] == ["curvature.safetensors"]
+
+    content = bytearray(file.path.read_bytes())
+
+    for place in (len(content) - 3, 2):
+        damaged = content.copy()
+        damaged[place] ^= 16
+
+        file.path.write_bytes(damaged)
+
+        assert file.read() is None
+
+    file.path.write_bytes(content[:-5])
+
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (DampingConfig(value=0.0), "`value` must be positive"),
+        (CurvatureConfig(num_pairs=0), "`num_pairs` must be at least 1"),
+        (CurvatureConfig(num_shards=0), "`num_shards` must be at least 1"),
+    ],
+)
+def test_config_is_checked(config: DampingConfig | CurvatureConfig, message: str) -> None:
+    assert message in str(config.validate())
