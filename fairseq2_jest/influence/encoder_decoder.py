@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn import Module
 from typing_extensions import override
 
-from fairseq2_jest.embedding.learner import padding_of
 from fairseq2_jest.embedding.tokens import (
     SequenceFormats,
     TokenizedPairs,
     batches_by_length,
     layout_of,
     pad,
+    padding_of,
 )
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.model import PairModel, Positions, Prediction

@@ -12,7 +12,7 @@ from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.manifest import json_sha256
-from fairseq2_jest.embedding.reference_loss import digest_of_weights
+from fairseq2_jest.embedding.reference_loss import digest_of_model
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.layers import TrackedLayer
@@ -34,7 +34,7 @@ def identity_of(
     scoring = config.scoring
 
     return {
-        "model": digest_of_weights(model),
+        "model": digest_of_model(model),
         "dtype": str(config.model.dtype),
         "amp": str(scoring.amp_dtype) if scoring.amp else None,
         "pool": pool.digest,
