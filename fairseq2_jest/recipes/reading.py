@@ -31,6 +31,7 @@ from fairseq2_jest.recipes.sections import (
 )
 from fairseq2_jest.selection.audit import AuditConfig, SelectionAudit
 from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.embedder import SuperBatchEmbedder
 from fairseq2_jest.selection.errors import SelectionError
 from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.reader import SelectingDataReader
@@ -139,10 +140,14 @@ def create_selecting_reader(
         corpus=corpus,
         super_batches=SuperBatchReader(sampler, pair_tokenizer, selector.super_batch_size),
         selector=selector,
-        learner=learner,
-        learner_loss=learner_loss,
-        reference=reference,
-        reference_loss=reference_loss,
+        embedder=SuperBatchEmbedder(
+            selector,
+            context.gangs,
+            learner=learner,
+            learner_loss=learner_loss,
+            reference=reference,
+            reference_loss=reference_loss,
+        ),
         batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,
         seed=seed + 1,

@@ -85,7 +85,7 @@ class FinetuneRecipe(Recipe):
 
         flops = FlopsModel.of(model)
 
-        cost = predict_selection_cost(flops, reader.passes)
+        cost = predict_selection_cost(flops, reader.embedder.passes)
 
         if cost > 0.0:
             log.info(
@@ -108,8 +108,8 @@ class FinetuneRecipe(Recipe):
             flops,
             clock,
             reference_flops=None
-            if reader.reference_model is None
-            else FlopsModel.of(reader.reference_model),
+            if reader.embedder.reference_model is None
+            else FlopsModel.of(reader.embedder.reference_model),
             is_first_rank=context.gangs.dp.rank == 0,
         )
 
