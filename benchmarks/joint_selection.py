@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import ROOT
+from benchmarks.markdown import markdown_table
 
 DIM = 1024
 
@@ -52,19 +53,25 @@ def main() -> None:
 
         print(f"{size:,} done", flush=True)
 
-    file = ROOT / "benchmarks" / "results" / "joint_selection.json"
+    folder = ROOT / "benchmarks" / "results" / "joint_selection"
 
-    file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
 
-    print(table(rows))
+    (folder / "results.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+    text = table(rows)
+
+    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
+
+    print(text)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table of times, memory and their ratios."""
-    lines = [
-        "| N | linear | dense | ratio | linear, memory | dense, memory | ratio | indices |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = ["N", "linear", "dense", "ratio", "linear, memory", "dense, memory", "ratio"]
+    columns.append("indices")
+
+    told = []
 
     for row in rows:
         linear, dense = row["linear"], row.get("dense")
@@ -86,9 +93,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 "the same" if row["same_indices"] else "DIFFERENT",
             ]
 
-        lines.append(f"| {' | '.join(cells)} |")
+        told.append(cells)
 
-    return "\n".join(lines)
+    return markdown_table(columns, told)
 
 
 def _measure(kind: str, size: int) -> dict[str, Any]:
