@@ -75,11 +75,7 @@ def create_selecting_reader(
     """
     check_languages(corpus, tokenizer)
 
-    components = context.resolver.resolve(ComponentManager)
-
-    selector = components.create_component(
-        BatchSelector, batch_selector.name, batch_selector.config
-    )
+    selector = create_selector(context, batch_selector)
 
     learner = learner_loss = reference_loss = None
 
@@ -157,6 +153,13 @@ def create_selecting_reader(
         if log_file is None or audit is None
         else SelectionAudit(audit, log_file.with_name("selection_audit.jsonl"), corpus),
     )
+
+
+def create_selector(context: RecipeContext, section: BatchSelectorSection) -> BatchSelector:
+    """The selector that a section names."""
+    components = context.resolver.resolve(ComponentManager)
+
+    return components.create_component(BatchSelector, section.name, section.config)
 
 
 def open_reference(
