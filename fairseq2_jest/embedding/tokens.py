@@ -137,6 +137,23 @@ def pad(sequences: Sequence[Tensor], pad_idx: int) -> tuple[Tensor, list[int]]:
     return seqs, [len(sequence) for sequence in sequences]
 
 
+def places_of(seqs: Tensor, ends: Sequence[int], begins: Sequence[int] | None = None) -> Tensor:
+    """Which places of a padded batch are before each sequence's end, and not before its begin.
+
+    :param seqs: *Shape:* ``(N, S)``.
+
+    :returns: *Shape:* ``(N, S)``, bool, where ``seqs`` is.
+    """
+    places = torch.arange(seqs.size(1))
+
+    inside = places < torch.tensor(ends)[:, None]
+
+    if begins is not None:
+        inside &= places >= torch.tensor(begins)[:, None]
+
+    return inside.to(seqs.device)
+
+
 def layout_of(seqs: Tensor, lengths: Sequence[int]) -> BatchLayout:
     """The layout of a padded batch. *Shape of seqs:* ``(N, S)``."""
     return BatchLayout.of(seqs, list(lengths))

@@ -17,10 +17,11 @@ from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
+from fairseq2_jest.embedding.digest import digest_of_model
 from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.reference import ReferenceEncoder
-from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_model
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.recipes.languages import tokenizer_languages

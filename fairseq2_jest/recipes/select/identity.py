@@ -12,7 +12,7 @@ from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.manifest import json_sha256
-from fairseq2_jest.embedding.reference_loss import digest_of_model
+from fairseq2_jest.embedding.digest import digest_of_model
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.layers import TrackedLayer
