@@ -14,11 +14,16 @@ from fairseq2_jest.embedding.errors import EmbeddingError
 
 
 class SequenceFormat:
-    """The special tokens around a text in one language and mode of a tokenizer."""
+    """The special tokens around a text."""
 
-    def __init__(self, encoder: TokenEncoder) -> None:
-        self.prefix = _indices(encoder.prefix_indices)
-        self.suffix = _indices(encoder.suffix_indices)
+    def __init__(self, prefix: Tensor | None = None, suffix: Tensor | None = None) -> None:
+        self.prefix = _indices(prefix)
+        self.suffix = _indices(suffix)
+
+    @staticmethod
+    def of(encoder: TokenEncoder) -> SequenceFormat:
+        """Those that a tokenizer adds in one language and mode."""
+        return SequenceFormat(encoder.prefix_indices, encoder.suffix_indices)
 
     def __call__(self, body: Tensor) -> Tensor:
         """Puts the special tokens around the tokens of a text."""
@@ -50,7 +55,7 @@ class SequenceFormats:
         if key not in self._formats:
             encoder = self._tokenizer.create_encoder(task="translation", lang=lang, mode=mode)
 
-            self._formats[key] = SequenceFormat(encoder)
+            self._formats[key] = SequenceFormat.of(encoder)
 
         return self._formats[key]
 
