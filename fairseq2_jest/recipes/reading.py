@@ -255,16 +255,33 @@ def check_fit(model: TransformerModel, name: str, tokenizer: Tokenizer, max_seq_
 
     :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
     """
-    size, known = tokenizer.vocab_info.size, model.final_proj.output_dim
+    check_sizes(
+        name,
+        tokenizer,
+        max_seq_len,
+        vocab_size=model.final_proj.output_dim,
+        # Targets go through the encoder, too.
+        longest=min(model.max_source_seq_len, model.max_target_seq_len),
+    )
 
-    if size > known:
+
+def check_sizes(
+    name: str, tokenizer: Tokenizer, max_seq_len: int, *, vocab_size: int, longest: int
+) -> None:
+    """
+    :param name: What the model is called in messages.
+    :param vocab_size: How many tokens it knows.
+    :param longest: How many it takes in a sequence.
+
+    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
+    """
+    size = tokenizer.vocab_info.size
+
+    if size > vocab_size:
         raise TrainingError(
-            f"The tokenizer has {size} tokens, but {name} knows {known}; name ones that "
+            f"The tokenizer has {size} tokens, but {name} knows {vocab_size}; name ones that "
             f"belong together."
         )
-
-    # Targets go through the encoder, too.
-    longest = min(model.max_source_seq_len, model.max_target_seq_len)
 
     if max_seq_len > longest:
         raise TrainingError(
