@@ -11,6 +11,7 @@ from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.logging import log
 from fairseq2.models.transformer import TransformerModel
 from fairseq2.recipe.base import Recipe, RecipeContext
+from fairseq2.recipe.config import CommonSection, ReferenceModelSection, TokenizerSection
 from fairseq2.task import Task
 from numpy.typing import NDArray
 from torch.nn import Module
@@ -25,7 +26,7 @@ from fairseq2_jest.influence.fitting import PairReader
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import find_layers
 from fairseq2_jest.influence.model_kinds import create_pair_model
-from fairseq2_jest.recipes.finished_run import take_from_run
+from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
 from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.reading import check_languages, check_sizes, open_reference
 from fairseq2_jest.recipes.select.choosing import RowFeatures
@@ -138,8 +139,15 @@ class _Corpora:
     tokenizer: Tokenizer
 
 
+@dataclass(kw_only=True)
+class _Sections:
+    run: RunSection
+    model: ReferenceModelSection
+    tokenizer: TokenizerSection
+    common: CommonSection
+
+
 def _warm_up(config: SelectConfig, context: RecipeContext) -> None:
-    # Where a run is named, there is no warm-up, or it is the one that was made.
     if config.run.path is not None:
         return
 
@@ -152,11 +160,21 @@ def _warm_up(config: SelectConfig, context: RecipeContext) -> None:
 
         return
 
-    config.run.path = warm_up(config, config.warmup, context.output_dir)
-    config.run.checkpoint = "last"
+    run = RunSection(path=warm_up(config, config.warmup, context.output_dir), checkpoint="last")
 
-    # Before anything is looked up: from here on the assets are what they are.
-    take_from_run(config, context.resolver)
+    # fairseq2 loads a config as often as it is asked for; these sections it keeps. Nothing may
+    # have been looked up yet: from then on the assets are what they are.
+    resolver = context.resolver
+
+    take_from_run(
+        _Sections(
+            run=run,
+            model=resolver.resolve(ReferenceModelSection, key="model"),
+            tokenizer=config.tokenizer,
+            common=resolver.resolve(CommonSection),
+        ),
+        resolver,
+    )
 
 
 def _open_corpora(config: SelectConfig, context: RecipeContext) -> _Corpora:

@@ -64,7 +64,7 @@ def write_corpus(
 
     write_text(
         config,
-        "# fairseq2 mt finetune OUT --preset iid --config-file THIS: trains on what was selected.\n\n"
+        "# fairseq2 mt finetune OUT --preset iid --config-file THIS: trains on what was chosen.\n\n"
         + to_yaml(
             {
                 "dataset": {

@@ -24,6 +24,7 @@ from fairseq2.recipe.config import (
 )
 from fairseq2.recipe.run import run
 from fairseq2.task import Task
+from rich.logging import RichHandler
 from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
@@ -55,8 +56,13 @@ def warm_up(config: SelectConfig, section: WarmupSection, output_dir: Path) -> P
 
     log.info("Warming up: {:,} steps of fine-tuning in {}.", section.num_steps, folder)
 
-    with _logging_apart(), _process_group_apart():
-        run(_WarmupRecipe(config, section), _finetune_config(config, section), folder)
+    with _logging_apart() as is_rich, _process_group_apart():
+        run(
+            _WarmupRecipe(config, section),
+            _finetune_config(config, section),
+            folder,
+            no_rich=not is_rich,
+        )
 
     # Its model is of no use any more, and takes room on the device.
     gc.collect()
@@ -113,6 +119,8 @@ def _finetune_config(config: SelectConfig, section: WarmupSection) -> FinetuneCo
     trainer.mixed_precision.mode = "auto" if scoring.amp else "off"
     trainer.mixed_precision.dtype = scoring.amp_dtype
 
+    interval = min(section.checkpoint_every_n_steps, section.num_steps)
+
     return FinetuneConfig(
         model=section.model or _model_section(config),
         tokenizer=config.tokenizer,
@@ -132,9 +140,10 @@ def _finetune_config(config: SelectConfig, section: WarmupSection) -> FinetuneCo
         lr_scheduler=LRSchedulerSection(name="passthrough", config=None),
         regime=RegimeSection(
             num_steps=section.num_steps,
-            checkpoint_every_n_steps=min(section.checkpoint_every_n_steps, section.num_steps),
+            checkpoint_every_n_steps=interval,
             keep_last_n_checkpoints=1,
-            publish_metrics_every_n_steps=20,
+            # fairseq2 wants that one divides the other.
+            publish_metrics_every_n_steps=interval,
         ),
         trainer=trainer,
         gang=GangSection(timeout=config.gang.timeout),
@@ -163,25 +172,27 @@ def _model_section(config: SelectConfig) -> ModelSection:
 
 
 @contextmanager
-def _logging_apart() -> Iterator[None]:
-    """A run in a run has log files of its own, and would close those of the run around it."""
-    logger = getLogger()
+def _logging_apart() -> Iterator[bool]:
+    """A run in a run has log files of its own, and would close those of the run around it.
 
-    handlers = logger.handlers[:]
+    Yields whether that one logs in colours.
+    """
+    # fairseq2 has the terminal at the one, files at the other.
+    loggers = [getLogger(), log.logger]
 
-    for handler in handlers:
-        logger.removeHandler(handler)
+    kept = [logger.handlers for logger in loggers]
+
+    for logger in loggers:
+        logger.handlers = []
 
     try:
-        yield
+        yield any(isinstance(handler, RichHandler) for handlers in kept for handler in handlers)
     finally:
-        for handler in logger.handlers[:]:
-            logger.removeHandler(handler)
+        for logger, handlers in zip(loggers, kept, strict=True):
+            for handler in logger.handlers:
+                handler.close()
 
-            handler.close()
-
-        for handler in handlers:
-            logger.addHandler(handler)
+            logger.handlers = handlers
 
 
 @contextmanager
