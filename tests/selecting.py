@@ -57,6 +57,7 @@ def make_data(folder: Path) -> Path:
         f"""
 run:
   path: {run}
+warmup: null
 dataset:
   name: null
   family: parallel_text
@@ -76,7 +77,7 @@ dataset:
 
 def start(out: Path, config: Path, *overrides: str, env: Mapping[str, str] | None = None) -> Forked:
     """Starts the program in a fork, which has its imports behind it."""
-    options = ("--preset", "demo", "--no-rich", "--config-file", str(config), "--config")
+    options = ("--preset", "demo-gdig", "--no-rich", "--config-file", str(config), "--config")
 
     return start_program(
         *("mt", "select", str(out), *options, *OVERRIDES, *overrides), folder=out.parent, env=env

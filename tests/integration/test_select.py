@@ -172,7 +172,7 @@ def test_what_is_wrong_is_said_in_one_sentence(
 
 def test_check_tells_what_would_be_scored(config: Path, tmp_path: Path) -> None:
     finished = run_program(
-        *("mt", "check", "select", "--preset", "demo", "--config-file", config),
+        *("mt", "check", "select", "--preset", "demo-gdig", "--config-file", config),
         *("--config", *OVERRIDES),
         folder=tmp_path,
     )
