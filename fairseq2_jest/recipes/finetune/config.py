@@ -21,8 +21,10 @@ from fairseq2.recipe.config import (
 from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
+from fairseq2_jest.adapters.lora_config import LoraConfig
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.recipes.sections import (
+    AdapterSection,
     BatchSelectorSection,
     BitextSection,
     ReferenceEncoderSection,
@@ -60,6 +62,9 @@ class FinetuneConfig(Validatable):
     reference_model: ReferenceModelSection | None = None
     """A translation model that was trained on trusted pairs, of the same tokenizer; for the view
     ``reducible_loss``. Its losses are kept beside the embeddings."""
+
+    adapter: AdapterSection = field(default_factory=AdapterSection)
+    """What is trained: the whole model, or an adapter."""
 
     selection_audit: AuditConfig = field(default_factory=AuditConfig)
     """What is written down of the choices for people to look at."""
@@ -154,6 +159,19 @@ class FinetuneConfig(Validatable):
         if not measured.get(regime.score_metric or "", True):
             result.add_error(
                 f"`validation.{regime.score_metric}` must be true to be `regime.score_metric`."
+            )
+
+        adapter = self.adapter.config
+
+        if (
+            isinstance(adapter, LoraConfig)
+            and adapter.train_beside
+            and self.trainer.mixed_precision.mode == "off"
+            and f"{adapter.base_dtype or self.model.dtype}".removeprefix("torch.") != "float32"
+        ):
+            result.add_error(
+                "`trainer.mixed_precision.mode` must be auto where `adapter.config.train_beside` "
+                "trains modules in float32 and the others are not held in it."
             )
 
         if self.trainer.grad_accumulation.num_batches != 1:

@@ -1,0 +1,121 @@
+"""Attaching the adapter that a recipe's config names, for any recipe's ``setup_model``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fairseq2.checkpoint import CheckpointDir
+from fairseq2.logging import log
+from fairseq2.metrics import format_as_byte_size
+from fairseq2.recipe.base import RecipeContext
+from fairseq2.recipe.component import ComponentManager
+from fairseq2.recipe.config import AdamWConfig, ModelSection, OptimizerSection
+from fairseq2.utils.structured import ValueConverter
+from torch.nn import Module
+
+from fairseq2_jest.adapters.adapter import NO_ADAPTER, Adapter
+from fairseq2_jest.adapters.checkpoint import AdapterRecord, read_record, write_record
+from fairseq2_jest.adapters.errors import AdapterError
+from fairseq2_jest.adapters.size import TrainedSize
+from fairseq2_jest.recipes.sections import AdapterSection
+
+
+def attach_adapter(
+    context: RecipeContext,
+    model: Module,
+    section: AdapterSection,
+    *,
+    model_section: ModelSection,
+    optimizer: OptimizerSection,
+    seed: int,
+) -> None:
+    """Attaches the adapter in place, says what is trained, and writes it down for the checkpoints.
+
+    :param model: The bare model, not yet wrapped for data parallelism.
+    :param model_section: Where it comes from.
+    :param optimizer: What will train it.
+    :param seed: Decides how the adapter begins.
+
+    :raises AdapterError: It does not fit the model, or the run was begun with another.
+    """
+    manager, gang = context.get_checkpoint_manager(), context.gangs.root
+
+    checkpoints = context.resolver.resolve(CheckpointDir).path or context.output_dir / "checkpoints"
+
+    record = _record(section, context)
+
+    if manager.has_checkpoint():
+        _check_same(read_record(checkpoints), record, context.output_dir)
+
+    # No rank may write before all have looked.
+    gang.barrier()
+
+    if gang.rank == 0:
+        write_record(checkpoints, record, context.resolver)
+
+    gang.barrier()
+
+    if record is None:
+        return
+
+    adapter = context.resolver.resolve(ComponentManager).create_component(
+        Adapter, section.name, section.config
+    )
+
+    adapter.attach(model, family=_family_of(model_section, context), seed=seed)
+
+    _log_size(TrainedSize.of(model), section.name, optimizer)
+
+
+def _record(section: AdapterSection, context: RecipeContext) -> AdapterRecord | None:
+    if section.name == NO_ADAPTER:
+        return None
+
+    config: Any = context.resolver.resolve(ValueConverter).unstructure(section.config)
+
+    return AdapterRecord(name=section.name, config=config)
+
+
+def _check_same(
+    saved: AdapterRecord | None, record: AdapterRecord | None, output_dir: Path
+) -> None:
+    if saved != record:
+        raise AdapterError(
+            f"The run in {output_dir} was begun with the adapter {saved or NO_ADAPTER}, and cannot "
+            f"go on with {record or NO_ADAPTER}; go back to it, or give another output directory."
+        )
+
+
+def _family_of(section: ModelSection, context: RecipeContext) -> str:
+    if section.path is None and section.name is not None:
+        return context.asset_store.retrieve_card(section.name).field("model_family").as_(str)
+
+    assert section.family is not None
+
+    return section.family
+
+
+def _log_size(size: TrainedSize, name: str, optimizer: OptimizerSection) -> None:
+    log.info(
+        "The adapter {} trains {:,} of {:,} parameters ({:.2%}).",
+        name,
+        size.num_trained,
+        size.num_parameters,
+        size.share,
+    )
+
+    # AdamW keeps two averages of each gradient, or three, and as exactly as the weight.
+    num_states = 0
+
+    if isinstance(optimizer.config, AdamWConfig):
+        num_states = 3 if optimizer.config.amsgrad else 2
+
+    log.info(
+        "Weights take {}, gradients and optimizer state{} {}, and would take {} without the "
+        "adapter; ranks of FSDP share that.",
+        format_as_byte_size(size.num_bytes),
+        "" if num_states else " (not known, left out)",
+        format_as_byte_size((1 + num_states) * size.num_bytes_trained),
+        format_as_byte_size((1 + num_states) * size.num_bytes),
+    )
