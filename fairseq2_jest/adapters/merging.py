@@ -79,7 +79,13 @@ def _merge_layer(
 
     assert isinstance(adapted, LoraLayer)
 
-    adapted.merge()
+    try:
+        # In a copy: the weights may be those of a model that goes on.
+        adapted.merge(safe_merge=True)
+    except ValueError as ex:
+        raise AdapterError(
+            f"The weights of {layer} in the checkpoint are not finite; name an earlier checkpoint."
+        ) from ex
 
     for name, parameter in adapted.get_base_layer().named_parameters():
         yield f"{layer}.{name}", parameter.detach()
