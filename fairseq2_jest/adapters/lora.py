@@ -82,10 +82,13 @@ def peft_config(config: LoraConfig, targets: str | Sequence[str]) -> peft.LoraCo
 
 
 def _set_dtypes(model: Module, base_dtype: str | None) -> None:
-    frozen = None if base_dtype is None else getattr(torch, base_dtype)
-
+    """Vectors are small, and what normalizes must not be held in less than what it normalizes."""
     for parameter in model.parameters():
-        dtype = torch.float32 if parameter.requires_grad else frozen
+        if parameter.requires_grad or (base_dtype is not None and parameter.dim() < 2):
+            dtype = torch.float32
+        elif base_dtype is not None:
+            dtype = getattr(torch, base_dtype)
+        else:
+            continue
 
-        if dtype is not None and parameter.is_floating_point():
-            parameter.data = parameter.data.to(dtype)
+        parameter.data = parameter.data.to(dtype)

@@ -45,8 +45,8 @@ class LoraConfig(Validatable):
     Kalajdzievski 2023, arXiv 2312.03732)."""
 
     base_dtype: Literal["float32", "bfloat16", "float16"] | None = None
-    """What the frozen weights are held in; ``None`` for ``model.dtype``. What is trained is held in
-    float32."""
+    """What the frozen matrices are held in, which needs mixed precision; ``None`` for
+    ``model.dtype``. What is trained is held in float32."""
 
     @override
     def validate(self) -> ValidationResult:

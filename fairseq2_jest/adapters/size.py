@@ -36,8 +36,3 @@ class TrainedSize:
             num_bytes=sum(parameter.nbytes for parameter in parameters),
             num_bytes_trained=sum(parameter.nbytes for parameter in trained),
         )
-
-    @property
-    def share(self) -> float:
-        """The share of the parameters that is trained."""
-        return self.num_trained / self.num_parameters

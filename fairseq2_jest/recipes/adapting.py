@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from fairseq2.checkpoint import CheckpointDir
+from fairseq2.device import CPU
+from fairseq2.gang import create_fake_gangs
 from fairseq2.logging import log
-from fairseq2.metrics import format_as_byte_size
+from fairseq2.models import ModelFamily
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
 from fairseq2.recipe.config import AdamWConfig, ModelSection, OptimizerSection
+from fairseq2.recipe.internal.asset_config import _AssetConfigOverrider
 from fairseq2.utils.structured import ValueConverter
 from torch.nn import Module
 
@@ -19,6 +22,7 @@ from fairseq2_jest.adapters.checkpoint import AdapterRecord, read_record, write_
 from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.adapters.size import TrainedSize
 from fairseq2_jest.recipes.sections import AdapterSection
+from fairseq2_jest.report.units import format_bytes
 
 
 def attach_adapter(
@@ -96,26 +100,71 @@ def _family_of(section: ModelSection, context: RecipeContext) -> str:
     return section.family
 
 
-def _log_size(size: TrainedSize, name: str, optimizer: OptimizerSection) -> None:
-    log.info(
-        "The adapter {} trains {:,} of {:,} parameters ({:.2%}).",
-        name,
-        size.num_trained,
-        size.num_parameters,
-        size.share,
+def _describe(size: TrainedSize, name: str) -> str:
+    return (
+        f"{name}: {size.num_trained:,} of {size.num_parameters:,} parameters are trained, "
+        f"{size.num_trained / size.num_parameters:.2%}"
     )
+
+
+def _log_size(size: TrainedSize, name: str, optimizer: OptimizerSection) -> None:
+    log.info("Adapter {}.", _describe(size, name))
 
     # AdamW keeps two averages of each gradient, or three, and as exactly as the weight.
-    num_states = 0
-
     if isinstance(optimizer.config, AdamWConfig):
-        num_states = 3 if optimizer.config.amsgrad else 2
+        kept, factor = "gradients and AdamW's state", 4 if optimizer.config.amsgrad else 3
+    else:
+        kept, factor = "gradients", 1
 
     log.info(
-        "Weights take {}, gradients and optimizer state{} {}, and would take {} without the "
-        "adapter; ranks of FSDP share that.",
-        format_as_byte_size(size.num_bytes),
-        "" if num_states else " (not known, left out)",
-        format_as_byte_size((1 + num_states) * size.num_bytes_trained),
-        format_as_byte_size((1 + num_states) * size.num_bytes),
+        "The weights take {}; {} take {}, and without the adapter {}.",
+        format_bytes(size.num_bytes),
+        kept,
+        format_bytes(factor * size.num_bytes_trained),
+        format_bytes(factor * size.num_bytes),
     )
+
+
+def check_adapter(
+    context: RecipeContext, section: AdapterSection, model_section: ModelSection
+) -> str | None:
+    """Attaches the adapter to an empty model of the same shape, and describes it.
+
+    :return: ``None`` where there is no adapter, or the model cannot be empty.
+
+    :raises AdapterError: It does not fit the model.
+    """
+    if section.name == NO_ADAPTER:
+        return None
+
+    resolver = context.resolver
+
+    family_name = _family_of(model_section, context)
+
+    family = resolver.resolve(ModelFamily, key=family_name)
+
+    if not family.supports_meta:
+        return None
+
+    if model_section.path is None and model_section.name is not None:
+        config = family.get_model_config(context.asset_store.retrieve_card(model_section.name))
+    elif model_section.arch is not None:
+        config = family.maybe_get_arch_config(model_section.arch)
+    else:
+        config = family.config_kls()
+
+    config = resolver.resolve(_AssetConfigOverrider).apply_overrides(
+        "model", config, model_section.config_overrides
+    )
+
+    model = family.create_new_model(
+        config, create_fake_gangs(CPU), model_section.dtype, meta=True, init_rank0_only=True
+    )
+
+    adapter = resolver.resolve(ComponentManager).create_component(
+        Adapter, section.name, section.config
+    )
+
+    adapter.attach(model, family=family_name, seed=0)
+
+    return _describe(TrainedSize.of(model), section.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from fairseq2.recipe.config import (
     AdamWConfig,
     CommonSection,
@@ -163,16 +164,21 @@ class FinetuneConfig(Validatable):
 
         adapter = self.adapter.config
 
-        if (
-            isinstance(adapter, LoraConfig)
-            and adapter.train_beside
-            and self.trainer.mixed_precision.mode == "off"
-            and f"{adapter.base_dtype or self.model.dtype}".removeprefix("torch.") != "float32"
-        ):
-            result.add_error(
-                "`trainer.mixed_precision.mode` must be auto where `adapter.config.train_beside` "
-                "trains modules in float32 and the others are not held in it."
-            )
+        if isinstance(adapter, LoraConfig):
+            if (
+                adapter.base_dtype not in (None, "float32")
+                and self.trainer.mixed_precision.mode == "off"
+            ):
+                result.add_error(
+                    f"`trainer.mixed_precision.mode` must be auto where "
+                    f"`adapter.config.base_dtype` is {adapter.base_dtype}."
+                )
+
+            if adapter.train_beside and self.model.dtype != torch.float32:
+                result.add_error(
+                    "`model.dtype` must be float32 where `adapter.config.train_beside` is set; "
+                    "`adapter.config.base_dtype` saves as much."
+                )
 
         if self.trainer.grad_accumulation.num_batches != 1:
             result.add_error(

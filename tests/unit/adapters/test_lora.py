@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from fairseq2.utils.validation import ValidationResult
 from peft.tuners.lora import LoraLayer
 from torch.nn import Module
 
@@ -141,9 +140,9 @@ def test_frozen_weights_are_held_as_told_and_trained_ones_in_float32(family: str
     )
 
     for parameter in model.parameters():
-        expected = torch.float32 if parameter.requires_grad else torch.bfloat16
+        narrow = parameter.dim() > 1 and not parameter.requires_grad
 
-        assert parameter.dtype == expected
+        assert parameter.dtype == (torch.bfloat16 if narrow else torch.float32)
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = logits(family, model).float().square().mean()
@@ -263,7 +262,6 @@ def test_the_size_counts_tied_weights_once() -> None:
     assert size.num_trained == 3 * 16 + 24 * 3
     assert size.num_parameters == num_all + size.num_trained
     assert size.num_bytes_trained == 4 * size.num_trained
-    assert size.share == size.num_trained / size.num_parameters
 
 
 @pytest.mark.parametrize(
@@ -277,11 +275,6 @@ def test_the_size_counts_tied_weights_once() -> None:
     ],
 )
 def test_the_config_is_checked(options: dict[str, Any], message: str) -> None:
-    def errors(result: ValidationResult) -> str:
-        return str(result)
+    assert not LoraConfig().validate().has_error()
 
-    assert not LoraConfig().validate().has_error
-
-    result = LoraConfig(**options).validate()
-
-    assert result.has_error and message in errors(result)
+    assert message in str(LoraConfig(**options).validate())
