@@ -134,7 +134,7 @@ class AdapterCheckpointLoader(ModelCheckpointLoader):
 
         gangs = options.gangs or self._gang_context.get_current_gangs()
 
-        adapted = load_adapted(path, options, self._resolver)
+        adapted = load_adapted(path.parent, options, self._resolver)
 
         for key, tensor in merger.merge(adapted, record.config):
             yield (
@@ -159,12 +159,12 @@ def load_adapted(
 ) -> Iterator[tuple[str, Tensor]]:
     """The weights of the adapted model as they were saved, whole, and in its order.
 
-    :param path: As for :class:`AdapterCheckpointLoader`.
+    :param path: The folder ``step_N/model``.
     """
     # What fairseq2 saved needs no conversion.
     whole = replace(options, gangs=create_fake_gangs(CPU), state_dict_converter=None)
 
-    return resolver.resolve(ModelCheckpointLoader).lazy_load(path.parent, {}, whole)
+    return resolver.resolve(ModelCheckpointLoader).lazy_load(path, {}, whole)
 
 
 def _checkpoints_of(path: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from fairseq2.checkpoint import CheckpointDir
 from fairseq2.device import CPU
 from fairseq2.gang import create_fake_gangs
@@ -157,9 +158,7 @@ def check_adapter(
         "model", config, model_section.config_overrides
     )
 
-    model = family.create_new_model(
-        config, create_fake_gangs(CPU), model_section.dtype, meta=True, init_rank0_only=True
-    )
+    model = create_empty_model(family, config)
 
     adapter = resolver.resolve(ComponentManager).create_component(
         Adapter, section.name, section.config
@@ -168,3 +167,10 @@ def check_adapter(
     adapter.attach(model, family=family_name, seed=0)
 
     return _describe(TrainedSize.of(model), section.name)
+
+
+def create_empty_model(family: ModelFamily, config: object) -> Module:
+    """A model on the meta device: names and shapes, and no memory."""
+    return family.create_new_model(
+        config, create_fake_gangs(CPU), torch.float32, meta=True, init_rank0_only=True
+    )
