@@ -61,9 +61,11 @@ def export_run(
 
     checkpoints = checkpoint_dir or run.folder / "checkpoints"
 
+    # A library that was asked for something takes no more registrations.
     with _library() as container:
         number = find_step(checkpoints, step, path, container, option="--step")
 
+    with _library() as container:
         for extra in extra_asset_paths(run.config):
             register_file_assets(container, extra)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fairseq2.recipe.base import RecipeContext
-from fairseq2.recipe.component import ComponentManager
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
@@ -11,8 +10,12 @@ from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
-from fairseq2_jest.recipes.reading import check_languages, check_reference_model, check_size
-from fairseq2_jest.selection.selector import BatchSelector
+from fairseq2_jest.recipes.reading import (
+    check_languages,
+    check_reference_model,
+    check_size,
+    create_selector,
+)
 
 
 def check(config: FinetuneConfig) -> list[str]:
@@ -23,9 +26,7 @@ def check(config: FinetuneConfig) -> list[str]:
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     :raises SelectionError: A super-batch is too large, or the reference model is not named.
     """
-    resolver = get_dependency_resolver()
-
-    context = RecipeContext(resolver)
+    context = RecipeContext(get_dependency_resolver())
 
     dataset, tokenizer = context.get_dataset_as(ParallelText), context.get_tokenizer()
 
@@ -50,11 +51,7 @@ def check(config: FinetuneConfig) -> list[str]:
     if (line := check_adapter(context, config.adapter, config.model)) is not None:
         lines.append(line)
 
-    components = resolver.resolve(ComponentManager)
-
-    selector = components.create_component(
-        BatchSelector, config.batch_selector.name, config.batch_selector.config
-    )
+    selector = create_selector(context, config.batch_selector)
 
     check_size(selector, num_train)
 
