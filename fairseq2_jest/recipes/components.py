@@ -5,6 +5,14 @@ from __future__ import annotations
 from fairseq2.recipe.component import register_component
 from fairseq2.runtime.dependency import DependencyContainer
 
+from fairseq2_jest.adapters.adapter import (
+    NO_ADAPTER,
+    Adapter,
+    NoAdapterConfig,
+    create_no_adapter,
+)
+from fairseq2_jest.adapters.lora import create_lora_adapter
+from fairseq2_jest.adapters.lora_config import LoraConfig
 from fairseq2_jest.embedding.builtin_reference import (
     BuiltinReferenceConfig,
     create_builtin_reference_encoder,
@@ -21,7 +29,10 @@ from fairseq2_jest.selection.selector import BatchSelector
 
 
 def register_components(container: DependencyContainer) -> None:
-    """Registers batch selectors and reference encoders."""
+    """Registers adapters, batch selectors and reference encoders."""
+    register_component(container, Adapter, NO_ADAPTER, NoAdapterConfig, create_no_adapter)
+    register_component(container, Adapter, "lora", LoraConfig, create_lora_adapter)
+
     register_component(container, BatchSelector, "iid", IidConfig, create_iid_selector)
     register_component(
         container, BatchSelector, "independent", IndependentConfig, create_independent_selector
