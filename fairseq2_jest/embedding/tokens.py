@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from fairseq2.data.tokenizers import TokenEncoder, Tokenizer
 from fairseq2.nn import BatchLayout
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fairseq2_jest.embedding.errors import EmbeddingError
@@ -87,16 +90,18 @@ class TokenizedPairs:
     target_langs: Sequence[str]
     """The target language of each pair."""
 
+    prompt: Sequence[Tensor] | None = None
+    """What a decoder-only model is asked, the source in it; N one-dimensional int64 tensors."""
+
     def __len__(self) -> int:
         return len(self.source)
 
     def cut(self, max_num_tokens: int) -> TokenizedPairs:
-        """The same pairs, of each side its first tokens only."""
-        return TokenizedPairs(
+        """The same pairs, of each side its first tokens only; cut, a prompt would ask nothing."""
+        return replace(
+            self,
             source=[side[:max_num_tokens] for side in self.source],
             target=[side[:max_num_tokens] for side in self.target],
-            source_langs=self.source_langs,
-            target_langs=self.target_langs,
         )
 
     def take(self, indices: Sequence[int]) -> TokenizedPairs:
@@ -106,7 +111,12 @@ class TokenizedPairs:
             target=[self.target[i] for i in indices],
             source_langs=[self.source_langs[i] for i in indices],
             target_langs=[self.target_langs[i] for i in indices],
+            prompt=None if self.prompt is None else [self.prompt[i] for i in indices],
         )
+
+
+PairReader: TypeAlias = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], TokenizedPairs]]
+"""Turns rows of a corpus into those that fit a model, and their tokens."""
 
 
 def batches_by_length(lengths: Sequence[int], max_num_tokens: int) -> Iterator[list[int]]:

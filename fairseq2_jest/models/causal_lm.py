@@ -51,6 +51,27 @@ class CausalParts:
 
         return size
 
+    @property
+    def dim(self) -> int:
+        """The dimension of what the head sees."""
+        size = getattr(self.head, "input_dim", None) or getattr(self.head, "in_features", None)
+
+        assert isinstance(size, int)
+
+        return size
+
+    @property
+    def num_weights(self) -> int:
+        """How many weights the layers between embedding and head have."""
+        model: Any = self._model
+
+        if isinstance(model, TransformerLM):
+            return _num_weights(model.decoder)
+
+        inner = model.hf_model
+
+        return _num_weights(inner.base_model) - _num_weights(inner.get_input_embeddings())
+
     def hidden(self, seqs: Tensor, layout: BatchLayout) -> Tensor:
         """What the head sees.
 
@@ -99,3 +120,7 @@ class CausalParts:
                 f"{type(self._model.hf_model).__name__} changes its logits after its last layer, "
                 "which is not supported; name another model."
             )
+
+
+def _num_weights(module: Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -21,8 +21,8 @@ from fairseq2_jest.corpus.dataset import Corpus, ParallelText
 from fairseq2_jest.corpus.manifest import json_sha256
 from fairseq2_jest.corpus.prompt import Prompt
 from fairseq2_jest.embedding.prompting import PromptTokenizer
+from fairseq2_jest.embedding.tokens import PairReader
 from fairseq2_jest.influence.errors import InfluenceError
-from fairseq2_jest.influence.fitting import PairReader
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import find_layers
 from fairseq2_jest.influence.model_kinds import create_pair_model

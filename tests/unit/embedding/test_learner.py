@@ -269,7 +269,7 @@ def test_the_first_layers_alone_are_the_view_of_an_encoder_cut_there(num_layers:
 
     total = len(learner.encoder.layers)
 
-    assert early.share_of_encoder == num_layers / total
+    assert early.share_of_layers == num_layers / total
 
     learner.encoder.layers = learner.encoder.layers[:num_layers]
 
