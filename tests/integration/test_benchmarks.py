@@ -202,6 +202,9 @@ def test_what_an_arm_needs_is_a_ratio_to_what_the_baseline_spent() -> None:
     assert rows["iid"]["pairs to iid's loss"] == "1.00"
     assert rows["joint, reducible"]["pairs to iid's loss"] == "0.75"
     assert rows["joint, reducible"]["FLOPs to its loss"] == "1.50"
+    # BLEU mirrors the loss here.
+    assert rows["joint, reducible"]["pairs to its BLEU"] == "0.75"
+    assert rows["joint, reducible"]["FLOPs to its BLEU"] == "1.50"
     assert rows["joint, reducible"]["filled"] == "2.25"
     assert rows["joint, reducible"]["time"] == "1.50"
     assert rows["independent"]["pairs to iid's loss"] == "never"
