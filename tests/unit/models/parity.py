@@ -87,7 +87,7 @@ def translate(
     max_len: int,
     kls: Any = BeamSearchSeq2SeqGenerator,
 ) -> list[list[int]]:
-    """The best hypothesis of fairseq2's beam search, or of another ``kls``, for each source, end included.
+    """The best hypothesis of a beam search for each source, end included; by default fairseq2's.
 
     No two tokens come twice, for a random model has little else to say.
     """
