@@ -7,9 +7,9 @@ transformers saves and both load; before translating it is trained for a while, 
 end. Training: the same micro-batches of 2,048 tokens through forward, loss with label smoothing,
 backward, clipping at 1.0 and AdamW. transformers' side is what Seq2SeqTrainer does in a step, with
 its own LabelSmoother, as plain code: Seq2SeqTrainer wants the package accelerate, and what it adds
-to a step is left out in its favour. Translating: beam 5, 40 tokens at most. `batches` gives both the
-same padded batches; `file` is as users run it: ours the Translator of `mt translate` (batches by
-length), theirs `generate` on 32 lines at a time in the order of the file, text to text.
+to a step is left out in its favour. Translating: beam 5, 40 tokens at most. `batches` gives both
+the same padded batches; `file` is as users run it: ours the Translator of `mt translate` (batches
+by length), theirs `generate` on 32 lines at a time in the order of the file, text to text.
 
 On a CPU, seconds are the process's own, one thread, so that other programs count less. The text is
 that of ``--data``. Figures and table: ``benchmarks/results/transformers_peer/``.
@@ -388,9 +388,7 @@ def measure(args: argparse.Namespace, folder: Path, device: torch.device) -> lis
     lines = [source for source, _ in pairs[: args.lines]]
 
     fixed = [
-        pad(
-            [bench.examples[i][0] for i in range(begin, min(begin + 32, args.lines))], bench.pad_idx
-        )
+        pad([source for source, _ in bench.examples[begin : begin + 32]], bench.pad_idx)
         for begin in range(0, args.lines, 32)
     ]
 
@@ -399,6 +397,7 @@ def measure(args: argparse.Namespace, folder: Path, device: torch.device) -> lis
         "fairseq2": lambda: bench.search(generators["fairseq2"], fixed),
         "theirs": lambda: bench.generate(fixed),
         "ours, file": lambda: bench.translate_file(lines, generators["ours"]),
+        "fairseq2, file": lambda: bench.translate_file(lines, generators["fairseq2"]),
         "theirs, file": lambda: bench.generate_file(lines),
     }
 
@@ -411,21 +410,21 @@ def measure(args: argparse.Namespace, folder: Path, device: torch.device) -> lis
 
             spent[name].append(elapsed)
 
-    num, unit = args.lines, "sentences/s"
+    for where in ("", ", file"):
+        for name, search in (("batched search", "ours"), ("fairseq2's search", "fairseq2")):
+            label = f"translating{where or ', batches'}, {name}"
 
-    rows += [
-        row("translating, batches", num, unit, spent["ours"], spent["theirs"]),
-        row(
-            "translating, batches, fairseq2's search", num, unit, spent["fairseq2"], spent["theirs"]
-        ),
-        row("translating, file", num, unit, spent["ours, file"], spent["theirs, file"]),
-    ]
+            rows.append(
+                row(
+                    label, args.lines, "sentences/s", spent[search + where], spent["theirs" + where]
+                )
+            )
 
     same = sum(a == b for a, b in zip(found["ours"], found["theirs"], strict=True))
 
-    rows[1]["same"] = same / num
-    rows[1]["mean_length"] = sum(map(len, found["ours"])) / num
-    rows[2]["same"] = sum(map(list.__eq__, found["fairseq2"], found["ours"])) / num
+    rows[1]["same"] = same / args.lines
+    rows[1]["mean_length"] = sum(map(len, found["ours"])) / args.lines
+    rows[2]["same"] = sum(map(list.__eq__, found["fairseq2"], found["ours"])) / args.lines
 
     return rows
 
@@ -434,10 +433,11 @@ def report(rows: list[Any], args: argparse.Namespace, device: torch.device) -> N
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "one thread of a CPU"
 
     table = [
-        f"mBART of 4+4 layers of 256, 16,000 pieces, fp32, {where}; {args.repeats} repeats in turns, "
-        f"ratio of medians' pairs (least to most). Translations equal to transformers': "
-        f"{rows[1]['same']:.0%}, of {rows[1]['mean_length']:.0f} tokens; fairseq2's search equal to "
-        f"ours: {rows[2]['same']:.0%}.",
+        f"mBART of 4+4 layers of 256, 16,000 pieces, fp32, {where}; {args.repeats} repeats, median "
+        f"ratio (least to most); {args.train_steps} steps of training before translating "
+        f"{args.lines} lines. {rows[1]['mean_length']:.0f} tokens a translation; "
+        f"{rows[1]['same']:.0%} equal to transformers' (whose cut ones have no end, and count as "
+        f"different), {rows[2]['same']:.0%} to fairseq2's search.",
         "",
         "| | ours | transformers | ratio |",
         "|---|---|---|---|",
