@@ -80,7 +80,9 @@ def make_folder(folder: Path, pairs: Sequence[Pair], vocab_size: int) -> Path:
 
     tokenizer = kls(vocab_file=str(spm))
 
-    config: Any = transformers.MBartConfig(
+    config_kls: Any = transformers.MBartConfig
+
+    config = config_kls(
         vocab_size=len(tokenizer),
         max_position_embeddings=256,
         d_model=256,
@@ -124,7 +126,7 @@ class Bench:
         self.their_tokenizer = fast.from_pretrained(folder, src_lang=LANGS.source)
         self._smoother = LabelSmoother(epsilon=0.1)
         self._gangs = gangs_of_one(device)
-        self.pad_idx = self.tokenizer.vocab_info.pad_idx
+        self.pad_idx: Any = self.tokenizer.vocab_info.pad_idx
 
         self._optimizers = {
             name: torch.optim.AdamW(m.parameters(), lr=5e-4, betas=(0.9, 0.98))
@@ -373,8 +375,8 @@ def measure(args: argparse.Namespace, folder: Path, device: torch.device) -> lis
     rows.append(row("training", tokens, "tokens/s", times["ours"], times["theirs"]))
 
     # Both translate with the same weights, trained by transformers' side.
-    for step in range(args.train_steps):
-        bench.train_theirs(bench.batches[step % len(bench.batches)])
+    for index in range(args.train_steps):
+        bench.train_theirs(bench.batches[index % len(bench.batches)])
 
     trained = folder / "trained"
 

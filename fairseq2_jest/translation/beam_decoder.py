@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import torch
 from fairseq2.error import NotSupportedError
@@ -46,6 +46,7 @@ class BeamDecoder:
         self._self_attns: list[_OwnAttention] = []
         self._cross_attns: list[_SourceAttention] = []
         self._handles: list[RemovableHandle] = []
+        self._layout: BatchLayout | None = None
 
         for module in model.decoder.modules():
             # What is compiled does not run hooks that come later.
@@ -85,7 +86,7 @@ class BeamDecoder:
 
         self._attach(source_layout)
 
-        return cast(Tensor, logits)
+        return logits
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Takes one more token of each hypothesis.
@@ -105,7 +106,7 @@ class BeamDecoder:
 
         self._state_bag.increment_step_nr()
 
-        return cast(Tensor, logits.squeeze(1))
+        return logits.squeeze(1)
 
     def reorder(self, rows: Tensor, sentences: Tensor | None) -> None:
         """Goes on with other hypotheses.
@@ -128,11 +129,11 @@ class BeamDecoder:
             cross.select(sentences)
 
     def _attach(self, source_layout: BatchLayout) -> None:
-        self._layout: BatchLayout | None = None
-
         self._shared = _SharedSource(source_layout, self._beam_size)
 
-        for layer in self._model.decoder.layers:
+        layers: Any = self._model.decoder.layers
+
+        for layer in layers:
             own = _OwnAttention(self._state_of(layer.self_attn))
             cross = _SourceAttention(self._state_of(layer.encoder_decoder_attn), self._shared)
 

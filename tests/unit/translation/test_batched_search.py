@@ -37,7 +37,7 @@ def lively(seed: int, *, eos: float = 0.0) -> TransformerModel:
         index = tokenizer().vocab_info.eos_idx
         assert index is not None
 
-        tiny.final_proj.weight[index].mul_(1.0 + eos)  # type: ignore[union-attr,index]
+        tiny.final_proj.weight[index].mul_(1.0 + eos)  # type: ignore[index]
 
     return tiny
 
@@ -87,7 +87,7 @@ def sources(num: int, seed: int = 0) -> list[Tensor]:
 
 def test_a_thousand_sentences_are_translated_as_by_fairseq2() -> None:
     different = set()
-    lens = set()
+    lens: set[int] = set()
 
     for seed in range(5):
         tiny, batch = lively(seed), sources(200, seed)
@@ -173,7 +173,7 @@ def test_a_hook_sees_the_open_hypotheses() -> None:
         ) -> None:
             calls.append((prompts.tolist(), seqs.tolist(), prefill))
 
-        generator.register_step_hook(hook)
+        generator.register_step_hook(hook)  # type: ignore[arg-type]
 
         source, layout, _ = padded(sources(20), 0)
 
@@ -194,7 +194,8 @@ def test_nan_ends_the_search_and_leaves_no_hook() -> None:
     tiny = lively(1)
 
     with torch.no_grad():
-        tiny.decoder.layers[0].ffn.inner_proj.weight.fill_(torch.nan)  # type: ignore[union-attr]
+        for parameter in tiny.decoder.parameters():
+            parameter.fill_(torch.nan)
 
     with pytest.raises(SequenceGenerationError):
         search(BatchedBeamSearchGenerator, tiny, sources(3))
@@ -218,7 +219,7 @@ def test_what_it_cannot_do_is_told() -> None:
         BatchedBeamSearchGenerator(tiny, tokenizer().vocab_info, beam_size=1000)
 
     for layer in tiny.decoder.layers:
-        layer.compile()
+        layer.compile()  # type: ignore[no-untyped-call]
 
     with pytest.raises(NotSupportedError, match="compiled"):
         search(BatchedBeamSearchGenerator, tiny, sources(2))
