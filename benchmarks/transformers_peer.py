@@ -126,7 +126,7 @@ class Bench:
         self.their_tokenizer = fast.from_pretrained(folder, src_lang=LANGS.source)
         self._smoother = LabelSmoother(epsilon=0.1)
         self._gangs = gangs_of_one(device)
-        self.pad_idx: Any = self.tokenizer.vocab_info.pad_idx
+        self.pad_idx = int(self.tokenizer.vocab_info.pad_idx)
 
         self._optimizers = {
             name: torch.optim.AdamW(m.parameters(), lr=5e-4, betas=(0.9, 0.98))
