@@ -82,7 +82,8 @@ class TranslateConfig(Validatable):
     seq2seq_generator: Seq2SeqGeneratorSection = field(
         default_factory=lambda: Seq2SeqGeneratorSection(config=BeamSearchConfig(max_gen_len=256))
     )
-    """The beam search."""
+    """The beam search: fairseq2's ``beam_search``, or ``batched_beam_search``, which finds the same
+    with fewer operations in Python."""
 
     generator: GeneratorSection = field(default_factory=GeneratorSection)
     """Automatic mixed precision; ``model.dtype`` is the dtype of the weights."""
