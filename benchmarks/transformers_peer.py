@@ -38,7 +38,8 @@ from fairseq2.models import load_model
 from fairseq2.nn import BatchLayout
 from fairseq2.nn.utils.grad import clip_grad_norm, normalize_grads
 
-from benchmarks.steps import Pair, gangs_of_one, read_pairs
+from benchmarks.bitext import Pair, read_pairs
+from benchmarks.steps import gangs_of_one
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.embedding.tokens import batches_by_length, pad
 from fairseq2_jest.models.generation import ignore_prompt_scores

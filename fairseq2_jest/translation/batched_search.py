@@ -1,7 +1,8 @@
 """fairseq2's beam search for all sentences of a batch at once.
 
 fairseq2 searches sentence by sentence in Python. Here a step is a fixed number of tensor
-operations, whatever the number of sentences; what is found is the same.
+operations, whatever the number of sentences; what is found is the same, rounding aside. How much
+faster that is, `benchmarks/transformers_peer` measures.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 from typing_extensions import override
 
-from fairseq2_jest.translation.beam_decoder import BeamDecoder
+from fairseq2_jest.translation.beam_decoder import BeamDecoder, check_decoder
 from fairseq2_jest.translation.beams import Beams
 
 BATCHED_BEAM_SEARCH: Final = "batched_beam_search"
@@ -62,6 +63,8 @@ class BatchedBeamSearchGenerator(Seq2SeqGenerator):
 
         :raises ValueError: The vocabulary has no end of sentence, or fewer tokens than the search
             looks at.
+        :raises NotSupportedError: The model has another decoder than fairseq2's, is compiled, or
+            its decoder has relative positions.
         """
         if vocab_info.eos_idx is None:
             raise ValueError("The vocabulary has no end of sentence.")
@@ -71,6 +74,8 @@ class BatchedBeamSearchGenerator(Seq2SeqGenerator):
                 f"A beam of {beam_size} needs a vocabulary of at least {2 * beam_size} tokens, but "
                 f"it has {vocab_info.size}."
             )
+
+        check_decoder(model)
 
         model.eval()
 

@@ -11,7 +11,9 @@ from fairseq2.models.transformer import (
     AttentionBiasCache,
     AttentionState,
     IdentityBias,
+    MultiheadAttention,
     StandardMultiheadAttention,
+    StandardTransformerDecoder,
     TransformerModel,
 )
 from fairseq2.nn import BatchLayout, IncrementalStateBag
@@ -22,6 +24,27 @@ from typing_extensions import Self
 
 _INCREMENT: Final = 8
 """How many places of keys and values are made at a time."""
+
+
+def check_decoder(model: TransformerModel) -> None:
+    """
+    :raises NotSupportedError: The decoder is not one that :class:`BeamDecoder` can hand keys and
+        values.
+    """
+    if not isinstance(model.decoder, StandardTransformerDecoder):
+        raise NotSupportedError("The decoder is not fairseq2's standard Transformer decoder.")
+
+    for module in model.modules():
+        # What is compiled does not run hooks that come later.
+        if getattr(module, "_compiled_call_impl", None) is not None:
+            raise NotSupportedError("The model is compiled.")
+
+    for module in model.decoder.modules():
+        if not isinstance(module, MultiheadAttention):
+            continue
+
+        if not isinstance(module, StandardMultiheadAttention) or module.pos_encoder is not None:
+            raise NotSupportedError("An attention of the decoder has relative positions.")
 
 
 class BeamDecoder:
@@ -37,9 +60,6 @@ class BeamDecoder:
     """
 
     def __init__(self, model: TransformerModel, beam_size: int, max_seq_len: int) -> None:
-        """
-        :raises NotSupportedError: The decoder has an attention of another kind, or is compiled.
-        """
         self._model = model
         self._beam_size = beam_size
         self._state_bag = IncrementalStateBag(max_seq_len)
@@ -47,14 +67,6 @@ class BeamDecoder:
         self._cross_attns: list[_SourceAttention] = []
         self._handles: list[RemovableHandle] = []
         self._layout: BatchLayout | None = None
-
-        for module in model.decoder.modules():
-            # What is compiled does not run hooks that come later.
-            if getattr(module, "_compiled_call_impl", None) is not None:
-                raise NotSupportedError("A compiled decoder cannot be searched in batches.")
-
-            if isinstance(module, StandardMultiheadAttention) and module.pos_encoder is not None:
-                raise NotSupportedError("Relative positions cannot be searched in batches.")
 
     def __enter__(self) -> Self:
         return self

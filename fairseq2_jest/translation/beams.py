@@ -67,7 +67,7 @@ class Beams:
 
         num_beams = self.seqs.size(1)
 
-        # The only time that the host waits for the device.
+        # Here the host waits for the device.
         where = ends.nonzero()
 
         keep = None

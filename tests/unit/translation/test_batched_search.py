@@ -85,12 +85,12 @@ def sources(num: int, seed: int = 0) -> list[Tensor]:
     return [encode(text)[: chooser.randint(3, 30)] for text in texts(num)]
 
 
-def test_a_thousand_sentences_are_translated_as_by_fairseq2() -> None:
+def test_many_sentences_are_translated_as_by_fairseq2() -> None:
     different = set()
     lens: set[int] = set()
 
-    for seed in range(5):
-        tiny, batch = lively(seed), sources(200, seed)
+    for seed in range(2):
+        tiny, batch = lively(seed), sources(120, seed)
 
         actual = search(BatchedBeamSearchGenerator, tiny, batch)
 
@@ -222,4 +222,4 @@ def test_what_it_cannot_do_is_told() -> None:
         layer.compile()  # type: ignore[no-untyped-call]
 
     with pytest.raises(NotSupportedError, match="compiled"):
-        search(BatchedBeamSearchGenerator, tiny, sources(2))
+        BatchedBeamSearchGenerator(tiny, tokenizer().vocab_info)
