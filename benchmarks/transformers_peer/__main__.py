@@ -42,7 +42,7 @@ from benchmarks import ROOT
 from benchmarks.bitext import Pair, open_pairs, read_pairs
 from benchmarks.transformers_peer import training, translation
 from benchmarks.transformers_peer.model import load_theirs, make_folder
-from benchmarks.transformers_peer.table import row, table
+from benchmarks.transformers_peer.table import ratios, table
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "transformers_peer"
 
@@ -132,7 +132,7 @@ def train(bench: training.TrainingBench, num_steps: int) -> list[dict[str, Any]]
         turns = bench.measure(steps)
 
         rows.append(
-            row(
+            ratios(
                 what,
                 turns.ours,
                 turns.theirs,
@@ -193,7 +193,7 @@ def translate(
             raise RuntimeError(f"Only {same:.1%} of what {peer} translates is translated alike.")
 
         rows.append(
-            row(
+            ratios(
                 "translating, the same batches",
                 turns.seconds["ours"],
                 turns.seconds[peer],
@@ -211,7 +211,7 @@ def translate(
     same = translation.share_equal(turns.found["ours"], turns.found["transformers"])
 
     rows.append(
-        row(
+        ratios(
             "translating a file",
             turns.seconds["ours"],
             turns.seconds["transformers"],

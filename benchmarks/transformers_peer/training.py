@@ -20,6 +20,7 @@ from benchmarks.transformers_peer.model import load_theirs, now, seconds
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.embedder import SuperBatchEmbedder
 from fairseq2_jest.selection.iid import IidConfig, IidSelector
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.selection.tokenizing import PairTokenizer, SuperBatchReader
@@ -239,6 +240,8 @@ class TrainingBench:
         )
 
     def _reader(self, steps: Steps) -> SelectingDataReader:
+        selector = IidSelector(IidConfig(batch_size=steps.num_pairs))
+
         return SelectingDataReader(
             corpus=self._corpus,
             super_batches=SuperBatchReader(
@@ -246,11 +249,8 @@ class TrainingBench:
                 PairTokenizer(self._corpus, self._tokenizer, max_seq_len=128),
                 steps.num_pairs,
             ),
-            selector=IidSelector(IidConfig(batch_size=steps.num_pairs)),
-            learner=None,
-            learner_loss=None,
-            reference=None,
-            reference_loss=None,
+            selector=selector,
+            embedder=SuperBatchEmbedder(selector, self._gangs),
             batcher=MicroBatcher(self._tokenizer, max_num_tokens=steps.max_num_tokens),
             gangs=self._gangs,
             seed=2,

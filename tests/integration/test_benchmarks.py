@@ -23,7 +23,7 @@ from benchmarks.noise_detection.scores import mean_rank
 from benchmarks.selection_cost.bench import Bench
 from benchmarks.selection_cost.shapes import SHAPES
 from benchmarks.selection_cost.variants import unsorted_batches, variants
-from benchmarks.transformers_peer.table import row, table
+from benchmarks.transformers_peer.table import ratios, table
 from benchmarks.transformers_peer.translation import share_equal, take_turns
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
 from tests.integration.runs import load
@@ -213,7 +213,7 @@ def test_what_an_arm_needs_is_a_ratio_to_what_the_baseline_spent() -> None:
 
 def test_ratios_are_taken_turn_by_turn() -> None:
     # The machine was half as fast in the third turn: that is no matter of the arms.
-    result = row("training", [1.0, 1.0, 2.0], [1.5, 1.4, 2.6], note="a peer")
+    result = ratios("training", [1.0, 1.0, 2.0], [1.5, 1.4, 2.6], note="a peer")
 
     assert (result["least"], result["ratio"], result["most"]) == (1.3, 1.4, 1.5)
 
