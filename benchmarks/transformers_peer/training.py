@@ -190,9 +190,9 @@ class TrainingBench:
         import transformers
         from torch.utils.data import SequentialSampler
 
-        class InOrder(transformers.Seq2SeqTrainer):  # type: ignore[misc]
+        class InOrder(transformers.Seq2SeqTrainer):
             def _get_train_sampler(self, *args: Any) -> Any:
-                return SequentialSampler(self.train_dataset)
+                return SequentialSampler(examples)
 
         arguments = transformers.Seq2SeqTrainingArguments(
             output_dir=str(self._scratch / "trainer"),
@@ -298,7 +298,7 @@ def _clock(our_turn: Any, device: torch.device) -> Any:
     between."""
     from transformers import TrainerCallback
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):
         def __init__(self) -> None:
             self.times: list[float] = []
 

@@ -215,4 +215,4 @@ def take_turns(
 
 def share_equal(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
     """The share of translations that are the same, token for token."""
-    return sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(ours)
+    return sum(1 for a, b in zip(ours, theirs, strict=True) if a == b) / len(ours)
