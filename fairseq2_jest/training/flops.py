@@ -10,8 +10,8 @@ from torch.nn import Module
 
 @dataclass(frozen=True, kw_only=True)
 class FlopsModel:
-    """Counts a multiply-add as two operations; a backward pass costs two forward passes, one for the
-    gradients of what went in and one for those of the weights, which frozen ones do not need.
+    """Counts a multiply-add as two operations; a backward pass costs two forward passes, one for
+    the gradients of what went in and one for those of the weights, which frozen ones do not need.
 
     Every weight that multiplies a token counts, the vocabulary projection included. Attention
     scores, whose cost grows with the square of the length, are left out: for sentences they are a

@@ -84,7 +84,7 @@ def test_training_is_what_torch_counts_but_for_attention_scores(
 def test_frozen_weights_need_no_gradient(config: NllbConfig) -> None:
     model = create_nllb_model(config).eval()
 
-    LoraAdapter(LoraConfig(dropout=0.0)).attach(model, family="nllb", seed=0)
+    LoraAdapter(LoraConfig(rank=2, dropout=0.0)).attach(model, family="nllb", seed=0)
 
     flops = FlopsModel.of(model).training(NUM_PAIRS * 25, NUM_PAIRS * 25)
 
@@ -94,7 +94,7 @@ def test_frozen_weights_need_no_gradient(config: NllbConfig) -> None:
     products = counted(model, 25, 25, train=True) - 3.0 * attention_scores(config, 25, 25)
 
     assert products < flops < 1.03 * (products + first)
-    assert flops < 0.8 * FlopsModel.of(create_nllb_model(config)).training(75, 75)
+    assert flops < 0.7 * FlopsModel.of(create_nllb_model(config)).training(75, 75)
 
 
 def test_attention_scores_are_a_few_per_cent_for_sentences(
