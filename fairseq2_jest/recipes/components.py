@@ -7,6 +7,14 @@ from fairseq2.recipe.component import register_component
 from fairseq2.recipe.config import BeamSearchConfig
 from fairseq2.runtime.dependency import DependencyContainer
 
+from fairseq2_jest.adapters.adapter import (
+    NO_ADAPTER,
+    Adapter,
+    NoAdapterConfig,
+    create_no_adapter,
+)
+from fairseq2_jest.adapters.lora import create_lora_adapter
+from fairseq2_jest.adapters.lora_config import LoraConfig
 from fairseq2_jest.embedding.builtin_reference import (
     BuiltinReferenceConfig,
     create_builtin_reference_encoder,
@@ -25,7 +33,10 @@ from fairseq2_jest.translation.batched_search import BATCHED_BEAM_SEARCH
 
 
 def register_components(container: DependencyContainer) -> None:
-    """Registers batch selectors, reference encoders and the batched beam search."""
+    """Registers adapters, batch selectors, reference encoders and the batched beam search."""
+    register_component(container, Adapter, NO_ADAPTER, NoAdapterConfig, create_no_adapter)
+    register_component(container, Adapter, "lora", LoraConfig, create_lora_adapter)
+
     register_component(container, BatchSelector, "iid", IidConfig, create_iid_selector)
     register_component(
         container, BatchSelector, "independent", IndependentConfig, create_independent_selector

@@ -9,6 +9,7 @@ from fairseq2.runtime.dependency import DependencyResolver
 from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
+from fairseq2_jest.adapters.adapter import NO_ADAPTER, Adapter, NoAdapterConfig
 from fairseq2_jest.embedding.reference import ReferenceEncoder, SentenceTransformerConfig
 from fairseq2_jest.selection.joint import JointConfig
 from fairseq2_jest.selection.selector import BatchSelector
@@ -113,3 +114,18 @@ class ReferenceEncoderSection(SupportsStructure):
     @override
     def structure(self, resolver: DependencyResolver) -> None:
         self.config = structure_component_config(resolver, ReferenceEncoder, self.name, self.config)
+
+
+@dataclass(kw_only=True)
+class AdapterSection(SupportsStructure):
+    """What is trained in the place of the whole model."""
+
+    name: str = NO_ADAPTER
+    """``none``, ``lora``, or one that somebody registered."""
+
+    config: object = field(default_factory=NoAdapterConfig)
+    """The config of that adapter."""
+
+    @override
+    def structure(self, resolver: DependencyResolver) -> None:
+        self.config = structure_component_config(resolver, Adapter, self.name, self.config)

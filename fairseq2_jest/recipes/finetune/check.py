@@ -8,6 +8,7 @@ from fairseq2.runtime.dependency import get_dependency_resolver
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
+from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.reading import (
     check_languages,
@@ -20,6 +21,7 @@ from fairseq2_jest.recipes.reading import (
 def check(config: FinetuneConfig) -> list[str]:
     """Opens the splits, checks their languages, and returns a line about each part of the run.
 
+    :raises AdapterError: The adapter does not fit the model.
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     :raises SelectionError: A super-batch is too large, or the reference model is not named.
@@ -45,6 +47,9 @@ def check(config: FinetuneConfig) -> list[str]:
 
         if split == config.dataset.train_split:
             num_train = len(corpus)
+
+    if (line := check_adapter(context, config.adapter, config.model)) is not None:
+        lines.append(line)
 
     selector = create_selector(context, config.batch_selector)
 
