@@ -121,7 +121,7 @@ def _at(validations: Sequence[Validation], step: int) -> Validation | None:
 
 
 def _signatures(config: Mapping[str, Any]) -> list[str]:
-    from fairseq2_jest.training.validation import score_signatures
+    from fairseq2_jest.evaluation.validation import score_signatures
 
     validation = config.get("validation", {})
 

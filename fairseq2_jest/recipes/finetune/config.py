@@ -30,7 +30,7 @@ from fairseq2_jest.recipes.sections import (
 from fairseq2_jest.selection.audit import AuditConfig
 from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
 from fairseq2_jest.training.unit import CriterionConfig
-from fairseq2_jest.training.validation import ValidationConfig
+from fairseq2_jest.evaluation.validation import ValidationConfig
 
 
 @dataclass(kw_only=True)

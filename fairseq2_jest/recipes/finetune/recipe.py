@@ -33,7 +33,7 @@ from fairseq2_jest.training.errors import TrainingError
 from fairseq2_jest.training.flops import FlopsModel, predict_selection_cost
 from fairseq2_jest.training.unit import TranslationTrainUnit
 from fairseq2_jest.training.valid_reader import ValidationReader, rows_of_direction
-from fairseq2_jest.training.validation import TranslationEvalUnit
+from fairseq2_jest.evaluation.validation import TranslationEvalUnit
 
 
 class FinetuneRecipe(Recipe):
