@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as lightning
 import torch
+import transformers
 from comet.models import ReferencelessRegression, RegressionMetric
 from pytorch_lightning.core.saving import save_hparams_to_yaml
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaTokenizerFast
+
+# Its classes are not typed.
+TRANSFORMERS: Any = transformers
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
@@ -31,9 +35,9 @@ def make_encoder(folder: Path) -> None:
 
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
 
-    XLMRobertaTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    TRANSFORMERS.XLMRobertaTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
 
-    config = XLMRobertaConfig(
+    config = TRANSFORMERS.XLMRobertaConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=16,
         num_hidden_layers=2,
@@ -46,7 +50,7 @@ def make_encoder(folder: Path) -> None:
         eos_token_id=2,
     )
 
-    XLMRobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
+    TRANSFORMERS.XLMRobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
 
 
 def main(folder: Path, seed: int, kind: str) -> None:

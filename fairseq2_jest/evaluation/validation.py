@@ -23,14 +23,15 @@ from fairseq2.metrics.common import (
 from fairseq2.metrics.text import BleuMetric, ChrfMetric
 from fairseq2.nn import BatchLayout
 from fairseq2.utils.validation import Validatable, ValidationResult
+from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor
 from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.embedding.tokens import SequenceFormats
+from fairseq2_jest.evaluation.metrics import check_tokenizer_name, create_bleu, create_chrf
 from fairseq2_jest.training.errors import TrainingError
 
 
@@ -53,12 +54,8 @@ class ValidationConfig(Validatable):
     def validate(self) -> ValidationResult:
         result = ValidationResult()
 
-        if self.bleu_tokenizer not in BLEU.TOKENIZERS:
-            known = ", ".join(sorted(BLEU.TOKENIZERS))
+        check_tokenizer_name(self.bleu_tokenizer, result)
 
-            result.add_error(
-                f"`bleu_tokenizer` must be one of {known}, but is {self.bleu_tokenizer}."
-            )
         if self.max_num_examples is not None and self.max_num_examples < 1:
             result.add_error(
                 f"`max_num_examples` must be at least 1, but is {self.max_num_examples}."
@@ -188,16 +185,14 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
 
 def score_signatures(*, bleu: bool, chrf: bool, bleu_tokenizer: str) -> list[str]:
     """sacrebleu's signatures of the scores of a validation."""
-    signatures = []
+    metrics: list[Metric] = []
 
     if bleu:
-        bleu_score = BLEU(tokenize=bleu_tokenizer)
-        bleu_score.corpus_score(["a"], [["a"]])
-        signatures.append(f"BLEU|{bleu_score.get_signature()}")
-
+        metrics.append(create_bleu(bleu_tokenizer, "validation.bleu_tokenizer"))
     if chrf:
-        chrf_score = CHRF(char_order=ChrfMetric.CHAR_ORDER, word_order=ChrfMetric.WORD_ORDER)
-        chrf_score.corpus_score(["a"], [["a"]])
-        signatures.append(f"chrF2++|{chrf_score.get_signature()}")
+        metrics.append(create_chrf())
 
-    return signatures
+    # There is no signature before a score.
+    names = [metric.corpus_score(["a"], [["a"]]).name for metric in metrics]
+
+    return [f"{name}|{m.get_signature()}" for name, m in zip(names, metrics, strict=True)]

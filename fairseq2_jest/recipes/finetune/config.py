@@ -22,6 +22,7 @@ from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
+from fairseq2_jest.evaluation.validation import ValidationConfig
 from fairseq2_jest.recipes.sections import (
     BatchSelectorSection,
     BitextSection,
@@ -30,7 +31,6 @@ from fairseq2_jest.recipes.sections import (
 from fairseq2_jest.selection.audit import AuditConfig
 from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
 from fairseq2_jest.training.unit import CriterionConfig
-from fairseq2_jest.evaluation.validation import ValidationConfig
 
 
 @dataclass(kw_only=True)

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.evaluation.validation import TranslationEvalUnit
 from fairseq2_jest.models.generation import ignore_prompt_scores
 from fairseq2_jest.recipes.export.export import tokenizer_file
 from fairseq2_jest.recipes.export.hook import complete_exports
@@ -33,7 +34,6 @@ from fairseq2_jest.training.errors import TrainingError
 from fairseq2_jest.training.flops import FlopsModel, predict_selection_cost
 from fairseq2_jest.training.unit import TranslationTrainUnit
 from fairseq2_jest.training.valid_reader import ValidationReader, rows_of_direction
-from fairseq2_jest.evaluation.validation import TranslationEvalUnit
 
 
 class FinetuneRecipe(Recipe):

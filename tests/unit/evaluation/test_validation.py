@@ -27,9 +27,9 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.evaluation.validation import TranslationEvalUnit, ValidationConfig
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.training.errors import TrainingError
-from fairseq2_jest.evaluation.validation import TranslationEvalUnit, ValidationConfig
 from tests.unit.tiny import DEU, ENG, model, random_pairs, tokenizer
 
 REFERENCES = [
