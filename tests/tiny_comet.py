@@ -14,7 +14,13 @@ import torch
 import transformers
 from comet.models import ReferencelessRegression, RegressionMetric
 from pytorch_lightning.core.saving import save_hparams_to_yaml
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import (  # type: ignore[import-untyped]
+    Tokenizer,
+    models,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 # Its classes are not typed.
 TRANSFORMERS: Any = transformers

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fairseq2.logging import log
 
@@ -46,13 +48,44 @@ class CometIdentity:
             f"version:{self.version}"
         )
 
-    def difference(self, other: Mapping[str, object]) -> str | None:
-        """The first thing in which ``other`` is not the same, in words; ``None`` for none."""
-        for name, value in asdict(self).items():
-            if other.get(name) != value:
-                return f"{name} {other.get(name)}, and this is {value}"
+    def difference(self, other: CometIdentity) -> str | None:
+        """The first thing in which ``other`` scores differently, in words; ``None`` for none."""
+        for name in ("revision", "version", "precision"):
+            if getattr(other, name) != getattr(self, name):
+                return f"{name} {getattr(other, name)}, and this is {getattr(self, name)}"
 
         return None
+
+
+IDENTITY_FILE: Final = "comet.json"
+"""Which COMET scored a run, in its folder."""
+
+
+def write_identity(folder: Path, identity: CometIdentity) -> None:
+    """Writes down which COMET scores the run in ``folder``.
+
+    :raises OSError: It cannot be written.
+    """
+    scratch = folder / f".{IDENTITY_FILE}.tmp"
+
+    scratch.write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
+
+    os.replace(scratch, folder / IDENTITY_FILE)
+
+
+def read_identity(folder: Path) -> CometIdentity | None:
+    """Which COMET scored the run in ``folder``; ``None`` for none.
+
+    :raises EvaluationError: The file that says it is damaged.
+    """
+    file = folder / IDENTITY_FILE
+
+    try:
+        return CometIdentity(**json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as ex:
+        raise EvaluationError(f"{file} is damaged; delete it if no scores need it.") from ex
 
 
 class CometScorer:
@@ -169,7 +202,7 @@ class CometScorer:
     def _ask_anew(self, request: Mapping[str, object]) -> dict[str, Any]:
         self._process, identity, _ = self._start()
 
-        if difference := self.identity.difference(asdict(identity)):
+        if difference := identity.difference(self.identity):
             raise EvaluationError(
                 f"COMET is not what it was when it was first started ({difference}): start anew "
                 "for all scores to be of one kind."

@@ -146,14 +146,20 @@ class FinetuneConfig(Validatable):
 
         if self.early_stopping.patience is not None and regime.score_metric is None:
             result.add_error(
-                "`regime.score_metric` must be set (nll_loss, bleu or chrf) where "
+                "`regime.score_metric` must be set (nll_loss, bleu, chrf or comet) where "
                 "`early_stopping.patience` is."
             )
 
-        measured = {"bleu": self.validation.bleu, "chrf": self.validation.chrf}
+        validation = self.validation
+
+        measured = {
+            "bleu": validation.bleu,
+            "chrf": validation.chrf,
+            "comet": validation.comet is not None,
+        }
         if not measured.get(regime.score_metric or "", True):
             result.add_error(
-                f"`validation.{regime.score_metric}` must be true to be `regime.score_metric`."
+                f"`validation.{regime.score_metric}` must be asked for to be `regime.score_metric`."
             )
 
         if self.trainer.grad_accumulation.num_batches != 1:

@@ -19,6 +19,7 @@ from fairseq2_jest.evaluation.validation import TranslationEvalUnit
 from fairseq2_jest.models.generation import ignore_prompt_scores
 from fairseq2_jest.recipes.export.export import tokenizer_file
 from fairseq2_jest.recipes.export.hook import complete_exports
+from fairseq2_jest.recipes.finetune.comet import open_comet
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
 from fairseq2_jest.recipes.reading import (
@@ -59,6 +60,8 @@ class FinetuneRecipe(Recipe):
         check_languages(corpus, tokenizer)
 
         valid_readers = self._validation_readers(context, dataset, tokenizer)
+
+        comet = open_comet(config.validation.comet, context) if valid_readers else None
 
         model = context.get_model_as(TransformerModel)
 
@@ -120,7 +123,7 @@ class FinetuneRecipe(Recipe):
             ignore_prompt_scores(generator)
 
         valid_units = [
-            TranslationEvalUnit(dp_model, tokenizer, direction, config.validation, generator)
+            TranslationEvalUnit(dp_model, tokenizer, direction, config.validation, generator, comet)
             for direction in valid_readers
         ]
 

@@ -30,6 +30,7 @@ from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.evaluation.validation import TranslationEvalUnit, ValidationConfig
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.training.errors import TrainingError
+from fairseq2_jest.training.valid_reader import ValidationTexts
 from tests.unit.tiny import DEU, ENG, model, random_pairs, tokenizer
 
 REFERENCES = [
@@ -116,7 +117,16 @@ def english_pairs(num: int) -> TokenizedPairs:
 
 
 def batch_of(pairs: TokenizedPairs, references: list[str] | None = None) -> Seq2SeqBatch:
-    return MicroBatcher(tokenizer(), max_num_tokens=10_000).collate(pairs, example=references)
+    texts = None
+
+    if references is not None:
+        rows = list(range(len(references)))
+
+        texts = ValidationTexts(
+            rows=rows, sources=[f"source {row}" for row in rows], references=references
+        )
+
+    return MicroBatcher(tokenizer(), max_num_tokens=10_000).collate(pairs, example=texts)
 
 
 def unit_of(
