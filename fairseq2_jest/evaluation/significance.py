@@ -91,7 +91,7 @@ def score_systems(
     if config.test is None or len(systems) == 1:
         found = {name: metric.corpus_score(texts, None) for name, texts in systems.items()}
 
-        scores = {name: SystemScore(score=score.score) for name, score in found.items()}
+        scores = {name: SystemScore(score=float(score.score)) for name, score in found.items()}
 
         metric_name, test_signature = next(iter(found.values())).name, None
     else:
@@ -111,7 +111,7 @@ def score_systems(
 
         scores = {
             name: SystemScore(
-                score=result.score,
+                score=float(result.score),
                 mean=_float(result.mean),
                 confidence=_float(result.ci),
                 p_value=_float(result.p_value),
