@@ -77,6 +77,14 @@ class Evaluation:
                 f"* where p < {_SIGNIFICANT}."
             )
 
+        same = [n for n, f in self.systems.items() if f.texts == self.systems[self.baseline].texts]
+
+        if len(same) > 1:
+            notes.append(
+                f"{' and '.join(same[1:])} {'says' if len(same) == 2 else 'say'} the same as "
+                f"{same[0]} in every line: a p-value says nothing there."
+            )
+
         if len(self.references) > 1 and any(m.name == "COMET" for m in self.metrics):
             notes.append(f"COMET is given the first reference only, {self.references[0].path}.")
 
