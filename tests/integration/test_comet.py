@@ -1,7 +1,7 @@
 """The real COMET, on a tiny model made through its own interface: scores are `comet-score`'s.
 
-It needs an interpreter with COMET: that of `make comet`, named in FAIRSEQ2_JEST_COMET_PYTHON, or the
-one that runs the tests.
+It needs an interpreter with COMET: that of `make comet`, named in FAIRSEQ2_JEST_COMET_PYTHON, or
+the one that runs the tests.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,7 @@ def python() -> Path:
     try:
         return find_interpreter(CometConfig(), "these tests")
     except EvaluationError:
-        pytest.skip(
-            "There is no COMET here: make comet, and name it in FAIRSEQ2_JEST_COMET_PYTHON."
-        )
+        pytest.skip("There is no COMET here: make comet, and set FAIRSEQ2_JEST_COMET_PYTHON.")
 
 
 @pytest.fixture(scope="module", params=["reference", "referenceless"])
@@ -104,16 +103,16 @@ def test_a_checkpoint_that_would_run_code_is_refused(
 
     ran.unlink(missing_ok=True)
 
-    values = {"model": str(checkpoint), "python": python}
+    config = CometConfig(model=str(checkpoint), python=python)
 
-    with pytest.raises(EvaluationError, match="holds more than weights.*trust_checkpoint"):
-        CometScorer(CometConfig(**values), tmp_path / "log", field="metrics.comet")
+    with pytest.raises(EvaluationError, match=r"more than weights.*trust_checkpoint"):
+        CometScorer(config, tmp_path / "log", field="metrics.comet")
 
     assert not ran.exists()
 
-    CometScorer(
-        CometConfig(**values, trust_checkpoint=True), tmp_path / "log", field="metrics.comet"
-    )
+    trusting = replace(config, trust_checkpoint=True)
+
+    CometScorer(trusting, tmp_path / "log", field="metrics.comet")
 
     assert ran.exists()
 
