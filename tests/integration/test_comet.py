@@ -40,7 +40,7 @@ def python() -> Path:
 def model(
     request: pytest.FixtureRequest, python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    folder = tmp_path_factory.mktemp("comet") / request.param
+    folder: Path = tmp_path_factory.mktemp("comet") / request.param
 
     program = Path(__file__).parents[1] / "tiny_comet.py"
 
