@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ONE_OR_MORE, OPTIONAL, ZERO_OR_MORE, Action, ArgumentParser, Namespace
+from argparse import (
+    ONE_OR_MORE,
+    OPTIONAL,
+    ZERO_OR_MORE,
+    Action,
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+)
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -100,6 +108,16 @@ def check_parser(commands: Sequence[Command]) -> ArgumentParser:
     return parser
 
 
+def _step(text: str) -> str | int:
+    if text in ("best", "last"):
+        return text
+
+    if text.isdecimal():
+        return int(text)
+
+    raise ArgumentTypeError(f"must be best, last or a whole number, but is {text!r}")
+
+
 def export_parser() -> ArgumentParser:
     """The parser of ``fairseq2 mt export``."""
     parser = _Parser(
@@ -120,6 +138,7 @@ def export_parser() -> ArgumentParser:
     parser.add_argument(
         "--step",
         metavar="STEP",
+        type=_step,
         help="of a run: best, last or a number; the best if it has scores, else the last",
     )
     parser.add_argument(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fairseq2.assets import AssetStore
 from fairseq2.data.tokenizers import resolve_tokenizer_reference
-from fairseq2.recipe.config import ModelSection, TokenizerSection
+from fairseq2.recipe.config import ModelSection, ReferenceModelSection, TokenizerSection
 from fairseq2.runtime.dependency import DependencyResolver
 
 _NOT_NAMED: Final = "\0not named"
@@ -40,7 +40,8 @@ def follow_model(config: Any, resolver: DependencyResolver) -> None:
     """Sets the tokenizer of a structured config to the one of its model, if the card has one."""
     model, tokenizer = config.model, config.tokenizer
 
-    assert isinstance(model, ModelSection) and isinstance(tokenizer, TokenizerSection)
+    assert isinstance(model, (ModelSection, ReferenceModelSection))
+    assert isinstance(tokenizer, TokenizerSection)
 
     store = resolver.resolve(AssetStore)
 

@@ -51,9 +51,10 @@ class TranslationLoss:
 
     def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
         """The tokens that scoring takes through encoder and decoder, padding left out."""
-        sources, targets = self.sequences(pairs)
+        sources = self._formats.lengths(pairs.source, pairs.source_langs, "source")
+        targets = self._formats.lengths(pairs.target, pairs.target_langs, "target")
 
-        return sum(map(len, sources)), sum(len(target) - 1 for target in targets)
+        return sum(sources), sum(targets) - len(targets)
 
     def score(self, pairs: TokenizedPairs) -> Tensor:
         """The loss of each pair. *Shape of the result:* ``(N)``, fp32, on the device."""

@@ -93,6 +93,10 @@ class ScoreStore:
 
         return np.arange(begin, min(begin + self._block_size, self.num_rows), dtype=np.int64)
 
+    def count_rows(self) -> int:
+        """How many rows were scored, damaged ones included."""
+        return self._scores.count()
+
     def done(self) -> NDArray[np.bool_]:
         """Which blocks are there and sound, all of them read. *Shape:* ``(num_blocks)``."""
         return np.array(

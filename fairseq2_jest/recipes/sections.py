@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fairseq2.recipe.config import DatasetSection, SupportsStructure, structure_component_config
 from fairseq2.runtime.dependency import DependencyResolver
-from fairseq2.utils.validation import ValidationResult
+from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
 from fairseq2_jest.embedding.reference import ReferenceEncoder, SentenceTransformerConfig
@@ -15,18 +15,8 @@ from fairseq2_jest.selection.selector import BatchSelector
 
 
 @dataclass(kw_only=True)
-class BitextSection(DatasetSection):
-    """A data set of the family ``parallel_text``, and how it is read."""
-
-    train_split: str = "train"
-    """The split to train on."""
-
-    valid_split: str | None = "valid"
-    """The split to validate on; ``None`` for no validation."""
-
-    min_reference_score: float | None = None
-    """The cosine that the reference must give a pair to be trained on; ``None`` for no limit. The
-    whole of the training split is then embedded before the first step, or by ``mt embed``."""
+class PairsSection(DatasetSection):
+    """A data set of the family ``parallel_text``, and how its pairs are batched."""
 
     max_seq_len: int = 256
     """The most tokens of a side, special tokens included; longer pairs are passed over."""
@@ -38,10 +28,6 @@ class BitextSection(DatasetSection):
     def validate(self) -> ValidationResult:
         result = super().validate()
 
-        score = self.min_reference_score
-
-        if score is not None and not -1.0 <= score <= 1.0:
-            result.add_error(f"`min_reference_score` must be in [-1, 1], but is {score}.")
         if self.max_seq_len < 4:
             result.add_error(f"`max_seq_len` must be at least 4, but is {self.max_seq_len}.")
         if self.max_num_tokens < self.max_seq_len:
@@ -54,7 +40,33 @@ class BitextSection(DatasetSection):
 
 
 @dataclass(kw_only=True)
-class BatchSelectorSection(SupportsStructure):
+class BitextSection(PairsSection):
+    """The pairs that are trained and validated on."""
+
+    train_split: str = "train"
+    """The split to train on."""
+
+    valid_split: str | None = "valid"
+    """The split to validate on; ``None`` for no validation."""
+
+    min_reference_score: float | None = None
+    """The cosine that the reference must give a pair to be trained on; ``None`` for no limit. The
+    whole of the training split is then embedded before the first step, or by ``mt embed``."""
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = super().validate()
+
+        score = self.min_reference_score
+
+        if score is not None and not -1.0 <= score <= 1.0:
+            result.add_error(f"`min_reference_score` must be in [-1, 1], but is {score}.")
+
+        return result
+
+
+@dataclass(kw_only=True)
+class BatchSelectorSection(SupportsStructure, Validatable):
     """The component that chooses what a step trains on."""
 
     name: str = "joint"
@@ -67,9 +79,25 @@ class BatchSelectorSection(SupportsStructure):
     """How many of the model's encoder layers the learner's similarity is taken from; ``None`` for
     all."""
 
+    max_learner_tokens: int | None = None
+    """How many tokens of a side, special ones left out, the learner looks at and the reference
+    model loses on; ``None`` for all. Training takes whole pairs."""
+
     @override
     def structure(self, resolver: DependencyResolver) -> None:
         self.config = structure_component_config(resolver, BatchSelector, self.name, self.config)
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        if self.max_learner_tokens is not None and self.max_learner_tokens < 1:
+            result.add_error(
+                f"`max_learner_tokens` must be at least 1 or null, but is "
+                f"{self.max_learner_tokens}."
+            )
+
+        return result
 
 
 @dataclass(kw_only=True)

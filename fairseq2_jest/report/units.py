@@ -17,6 +17,19 @@ def format_count(value: float) -> str:
     return f"{value:,.0f}" if math.isfinite(value) else "not a number"
 
 
+def format_bytes(value: int) -> str:
+    """A size in powers of 1000, such as ``1.5 GB``."""
+    size, unit = float(value), "B"
+
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000.0 or unit == "TB":
+            break
+
+        size /= 1000.0
+
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
 def format_flops(value: float) -> str:
     """A number of operations to three digits, such as ``1.06 TFLOP``."""
     if not math.isfinite(value):

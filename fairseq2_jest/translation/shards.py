@@ -49,6 +49,10 @@ class Shards:
 
         return {int(stem) for stem in stems if stem.isdecimal() and int(stem) < self.num_blocks}
 
+    def count_lines(self) -> int:
+        """The lines of the blocks that have a file."""
+        return sum(self.size_of(block) for block in self.present())
+
     def missing(self) -> list[int]:
         """The blocks to translate, ascending: those without a file, or with a damaged one."""
         present = self.present()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from safetensors.torch import load_file
 
 from fairseq2_jest.cli.export import run as export
 from fairseq2_jest.cli.usage import UsageError
+from fairseq2_jest.corpus.cleaning import normalize_text
 from fairseq2_jest.recipes.export.card import write_card
 from fairseq2_jest.report.runs import read_run
+from tests import translating
 from tests.hugging_face import KINDS, library, make_folder, texts
 from tests.integration.runs import chosen, finetune, weights
 from tests.integration.test_ranks import start
@@ -299,8 +302,66 @@ def test_mistakes_are_one_sentence(args: list[str], sentence: str, tmp_path: Pat
 
 
 def test_a_step_that_is_not_there_is_told(runs: Any, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no checkpoint of the step 3: name one of 2, 4\."):
+    with pytest.raises(UsageError, match=r"--step is 3, but .* of step 2, 4 only; name one"):
         export([str(tmp_path / "out"), str(runs[2]), "--step", "3"])
+
+
+def test_a_run_that_wants_pickles_to_be_trusted_is_not_exported(runs: Any, tmp_path: Path) -> None:
+    unsafe = tmp_path / "checkpoints"
+
+    copytree(runs[2] / "checkpoints", unsafe)
+
+    with (unsafe / "model.yaml").open("a") as card:
+        card.write("restrict: false\n")
+
+    with pytest.raises(UsageError, match=r"sets `restrict` to false, .* remove that line\."):
+        export([str(tmp_path / "out"), str(runs[2]), "--checkpoint-dir", str(unsafe)])
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_translates_as_in_transformers_with_its_own_tokenizer(
+    runs: Any, tmp_path: Path
+) -> None:
+    kind, folder, _ = runs
+
+    source = translating.write_lines(tmp_path / "in.txt", list(texts(6)))
+
+    overrides = (
+        "run.path=null",
+        f"model.name={folder}",
+        f"input.path={source}",
+        "translation.max_source_len=120",
+    )
+
+    # The tokenizer of the preset is not named anew: it comes along.
+    assert translating.load(*overrides).tokenizer.name == str(folder)
+
+    greedy = "seq2seq_generator.config.beam_size=1"
+
+    translating.finish(translating.start(tmp_path / "out", *overrides, greedy))
+
+    reference, tokenizer = theirs(folder)
+
+    tokenizer.src_lang, lang = "eng_Latn" if kind == "nllb" else "en_XX", TARGET[kind]
+
+    code, prompt_len = tokenizer.convert_tokens_to_ids(lang), 1 if kind == "cc25" else 2
+
+    output = reference.generate(
+        **tokenizer(list(texts(6)), return_tensors="pt", padding=True),
+        decoder_start_token_id=code if kind == "cc25" else tokenizer.eos_token_id,
+        forced_bos_token_id=None if kind == "cc25" else code,
+        forced_eos_token_id=None,
+        num_beams=1,
+        do_sample=False,
+        # The demo's eighth token must end the sentence.
+        max_new_tokens=prompt_len - 1 + 7,
+        bad_words_ids=[[tokenizer.pad_token_id]],
+    )
+
+    expected = tokenizer.batch_decode(output[:, prompt_len:], skip_special_tokens=True)
+
+    assert translating.output(tmp_path / "out") == [normalize_text(text) for text in expected]
 
 
 def test_a_card_says_what_a_base_on_the_hub_was(runs: Any, tmp_path: Path) -> None:

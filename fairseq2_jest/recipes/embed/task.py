@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
 
 from fairseq2.gang import Gangs, all_sum
 from fairseq2.logging import log
-from fairseq2.task import Task, TaskStopException
 from fairseq2.utils.progress import ProgressReporter
 from typing_extensions import override
 
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.fill import Filler, chunks_of_rank, merge
-from fairseq2_jest.embedding.prediction import FillSize, predict_size, time_sample
+from fairseq2_jest.embedding.prediction import (
+    FillSize,
+    count_complete,
+    predict_size,
+    time_sample,
+)
 from fairseq2_jest.recipes.embed.config import FillConfig
-from fairseq2_jest.recipes.embed.progress import FillProgress, format_bytes, format_seconds
+from fairseq2_jest.recipes.progress import Progress
+from fairseq2_jest.recipes.task import PiecewiseTask
+from fairseq2_jest.report.units import format_bytes, format_seconds
 
 # A sample of more than this share of what is missing would take longer than it tells.
 _MAX_SAMPLE_SHARE = 0.02
 _MIN_SAMPLE = 64
 
 
-class EmbedTask(Task):
+class EmbedTask(PiecewiseTask):
     """Completes the store of a corpus, the processes of a gang sharing the work."""
 
     def __init__(
@@ -40,13 +47,13 @@ class EmbedTask(Task):
         """
         :param summary_file: Where the first rank writes size, time and rate, as JSON.
         """
+        super().__init__()
+
         self._reference = reference
         self._config = config
         self._gangs = gangs
         self._progress_reporter = progress_reporter
         self._summary_file = summary_file
-        self._step_nr = 0
-        self._stop_requested = False
 
     @override
     def run(self) -> None:
@@ -115,22 +122,23 @@ class EmbedTask(Task):
         own, others = chunks_of_rank(reference.score_store.num_chunks, gang.rank, gang.size)
 
         with self._progress_reporter:
-            progress = FillProgress(
-                reference,
-                # Each rank would show the same.
-                self._progress_reporter if gang.rank == 0 else None,
-                self._config.log_every_seconds,
+            progress = Progress(
+                "embed",
+                "pairs",
+                reference.num_rows,
+                lambda: count_complete(reference),
+                reporter=self._progress_reporter if gang.rank == 0 else None,
+                log_every_seconds=self._config.log_every_seconds,
             )
 
             def on_chunk(chunk: int) -> None:
-                self._step_nr += 1
+                self.count_piece()
 
                 progress.update()
 
-                if self._stop_requested:
-                    raise TaskStopException()
+                self.stop_if_requested()
 
-            with progress:
+            with closing(progress):
                 filler = Filler(reference, on_chunk=on_chunk)
 
                 filler.run(own, verify=True)
@@ -162,19 +170,6 @@ class EmbedTask(Task):
         }
 
         self._summary_file.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-
-    @override
-    def request_stop(self) -> None:
-        self._stop_requested = True
-
-    @override
-    def close(self) -> None:
-        pass
-
-    @property
-    @override
-    def step_nr(self) -> int:
-        return self._step_nr
 
 
 def _check_room(size: FillSize, path: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq2.logging import log
-from fairseq2.task import Task, TaskStopException
 from sacrebleu.metrics.base import Metric
 from tabulate import tabulate
 from typing_extensions import override
@@ -18,10 +17,11 @@ from fairseq2_jest.evaluation.overlap import Overlap
 from fairseq2_jest.evaluation.result import Evaluation
 from fairseq2_jest.evaluation.significance import SignificanceConfig, score_systems
 from fairseq2_jest.recipes.evaluate.inputs import Inputs
+from fairseq2_jest.recipes.task import PiecewiseTask
 from fairseq2_jest.report.evaluation import render_evaluation
 
 
-class EvaluateTask(Task):
+class EvaluateTask(PiecewiseTask):
     """Computes one metric after the other; the files appear when all are there."""
 
     def __init__(
@@ -37,14 +37,14 @@ class EvaluateTask(Task):
         :param metrics: With the references behind them.
         :param scorer: What one of them uses, to be closed.
         """
+        super().__init__()
+
         self._inputs = inputs
         self._metrics = metrics
         self._significance = significance
         self._overlap = overlap
         self._scorer = scorer
         self._output_dir = output_dir
-        self._step_nr = 0
-        self._stop_requested = False
 
     @override
     def run(self) -> None:
@@ -53,14 +53,13 @@ class EvaluateTask(Task):
         scores = []
 
         for metric in self._metrics:
-            if self._stop_requested:
-                raise TaskStopException()
+            self.stop_if_requested()
 
             scores.append(score_systems(metric, systems, self._significance))
 
             log.info("{} is computed.", scores[-1].name)
 
-            self._step_nr += 1
+            self.count_piece()
 
         evaluation = Evaluation(
             direction=str(self._inputs.direction),
@@ -87,18 +86,9 @@ class EvaluateTask(Task):
         os.replace(scratch, self._output_dir / name)
 
     @override
-    def request_stop(self) -> None:
-        self._stop_requested = True
-
-    @override
     def close(self) -> None:
         if self._scorer is not None:
             self._scorer.close()
-
-    @property
-    @override
-    def step_nr(self) -> int:
-        return self._step_nr
 
 
 def _print(evaluation: Evaluation) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Literal
 
 import torch
 from fairseq2.assets import AssetCard, AssetDownloadManager, AssetStore
@@ -21,18 +20,28 @@ from fairseq2.device import CPU
 from fairseq2.gang import create_fake_gangs
 from fairseq2.models import ModelFamily
 from fairseq2.models.hg import get_hugging_face_converter, save_hugging_face_model
+from fairseq2.recipe.config import TokenizerSection
 from fairseq2.recipe.run import _swap_default_resolver
 from fairseq2.runtime.dependency import DependencyContainer, DependencyResolver
+from fairseq2.utils.config import ConfigMerger
+from fairseq2.utils.structured import ValueConverter
 
 from fairseq2_jest.models.errors import ModelError
 from fairseq2_jest.models.hugging_face.export import complete_export
 from fairseq2_jest.recipes.export.card import write_card
+from fairseq2_jest.recipes.finished_run import extra_asset_paths, find_step, run_tokenizer
 from fairseq2_jest.report.runs import Run, find_folder, read_run
 
 CARD = "README.md"
 
 
-def export_run(path: Path, out: Path, *, step: str | None, checkpoint_dir: Path | None) -> int:
+def export_run(
+    path: Path,
+    out: Path,
+    *,
+    step: Literal["best", "last"] | int | None,
+    checkpoint_dir: Path | None,
+) -> int:
     """Exports a checkpoint of the run at ``path`` to the new folder ``out``, with a model card.
 
     :param step: ``best``, ``last`` or a number; the best if the run scores, else the last.
@@ -40,26 +49,26 @@ def export_run(path: Path, out: Path, *, step: str | None, checkpoint_dir: Path 
     :return: The number of the step.
 
     :raises ReportError: There is no run of ``mt finetune``.
-    :raises ModelError: There is no such checkpoint, or it cannot be exported.
+    :raises UsageError: There is no such checkpoint, or it could run code.
+    :raises ModelError: It cannot be exported.
     """
     run = read_run(find_folder(path))
 
     checkpoints = checkpoint_dir or run.folder / "checkpoints"
 
-    if not (checkpoints / "model.yaml").is_file():
-        raise ModelError(f"{checkpoints} holds no checkpoints: name where they are.")
-
     with _library() as container:
-        for extra in _extra_paths(run.config):
+        number = find_step(checkpoints, step, path, container, option="--step")
+
+        for extra in extra_asset_paths(run.config):
             register_file_assets(container, extra)
 
         register_checkpoint_models(container, checkpoints)
 
-        card = _checkpoint(container.resolve(AssetStore), checkpoints, step)
+        card = container.resolve(AssetStore).retrieve_card(f"checkpoint_step_{number}")
 
-        tokenizer, file = load_run_tokenizer(run.config, container)
+        section = run_tokenizer(run.config, run.folder, container)
 
-        number = int(Path(card.field("checkpoint").as_(str)).parent.name.removeprefix("step_"))
+        tokenizer, file = load_tokenizer(section, container)
 
         with _new_folder(out) as folder:
             _export_weights(card, folder, container)
@@ -85,7 +94,7 @@ def export_model(name: str, out: Path) -> None:
                 f"on the hub: mend the name."
             )
 
-        tokenizer, file = _load_tokenizer(name, {}, container)
+        tokenizer, file = load_tokenizer(TokenizerSection(name=name), container)
 
         with _new_folder(out) as folder:
             _export_weights(card, folder, container)
@@ -104,56 +113,39 @@ def _library() -> Iterator[DependencyContainer]:
         yield container
 
 
-def load_run_tokenizer(
-    config: Mapping[str, Any], resolver: DependencyResolver
+def load_tokenizer(
+    section: TokenizerSection, resolver: DependencyResolver
 ) -> tuple[Tokenizer, Path]:
-    """The tokenizer that a run's config names, and where it was loaded from.
+    """The tokenizer that a section names, and where it was loaded from.
 
     :raises ModelError: It is not there.
     """
-    section = config.get("tokenizer", {})
+    if section.path is not None and section.family is not None:
+        family, file = resolver.resolve(TokenizerFamily, key=section.family), section.path
 
-    overrides = section.get("config_overrides") or {}
+        config: object = family.config_kls()
+    else:
+        card = _tokenizer_card(str(section.name), resolver)
 
-    path, family = section.get("path"), section.get("family")
+        family = resolver.resolve(TokenizerFamily, key=card.field("tokenizer_family").as_(str))
 
-    if path is not None and family is not None:
-        return _load_by(family, Path(path), overrides, resolver)
+        file, config = _download(card, resolver), family.get_tokenizer_config(card)
 
-    return _load_tokenizer(str(section.get("name")), overrides, resolver)
+    if section.config_overrides is not None:
+        converter = resolver.resolve(ValueConverter)
+
+        merged = resolver.resolve(ConfigMerger).merge(
+            converter.unstructure(config), section.config_overrides
+        )
+
+        config = converter.structure(merged, family.config_kls)
+
+    return family.load_custom_tokenizer(file, config, create_fake_gangs(CPU)), file
 
 
 def target_languages(run: Run) -> list[str]:
     """The languages that a run validated translations into."""
     return sorted({direction.split("-")[1] for direction in run.validations if "-" in direction})
-
-
-def _extra_paths(config: Mapping[str, Any]) -> list[Path]:
-    assets = config.get("common", {}).get("assets", {})
-
-    return [Path(path) for path in assets.get("extra_paths") or ()]
-
-
-def _checkpoint(store: AssetStore, folder: Path, step: str | None) -> AssetCard:
-    names = {
-        None: ("best_checkpoint", "last_checkpoint"),
-        "best": ("best_checkpoint",),
-        "last": ("last_checkpoint",),
-    }.get(step, (f"checkpoint_step_{step}",))
-
-    for name in names:
-        card = store.maybe_retrieve_card(name)
-
-        if card is not None:
-            return card
-
-    steps = sorted(int(p.name[5:]) for p in folder.glob("step_*") if p.name[5:].isdigit())
-
-    known = ", ".join(map(str, steps)) or "none"
-
-    raise ModelError(
-        f"{folder} has no checkpoint of the step {step or 'last'}: name one of {known}."
-    )
 
 
 def _export_weights(card: AssetCard, folder: Path, resolver: DependencyResolver) -> None:
@@ -170,20 +162,6 @@ def _export_weights(card: AssetCard, folder: Path, resolver: DependencyResolver)
     weights = converter.to_hg_state_dict(model.state_dict(), config)
 
     save_hugging_face_model(folder, weights, converter.to_hg_config(config))
-
-
-def _load_tokenizer(
-    name: str, overrides: Mapping[str, Any], resolver: DependencyResolver
-) -> tuple[Tokenizer, Path]:
-    card = _tokenizer_card(name, resolver)
-
-    family = resolver.resolve(TokenizerFamily, key=card.field("tokenizer_family").as_(str))
-
-    config = replace(family.get_tokenizer_config(card), **overrides)  # type: ignore[type-var]
-
-    file = _download(card, resolver)
-
-    return family.load_custom_tokenizer(file, config, create_fake_gangs(CPU)), file
 
 
 def tokenizer_file(name: str, resolver: DependencyResolver) -> Path:
@@ -212,16 +190,6 @@ def _tokenizer_card(name: str, resolver: DependencyResolver) -> AssetCard:
         raise ModelError(f"The tokenizer {name} is not known here: bring its card or its folder.")
 
     return card
-
-
-def _load_by(
-    family_name: str, path: Path, overrides: Mapping[str, Any], resolver: DependencyResolver
-) -> tuple[Tokenizer, Path]:
-    family = resolver.resolve(TokenizerFamily, key=family_name)
-
-    config = replace(family.config_kls(), **overrides)  # type: ignore[type-var]
-
-    return family.load_custom_tokenizer(path, config, create_fake_gangs(CPU)), path
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fairseq2.recipe.base import RecipeContext
-from fairseq2.recipe.component import ComponentManager
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
@@ -12,8 +11,12 @@ from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
 from fairseq2_jest.recipes.finetune.comet import FIELD
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
-from fairseq2_jest.recipes.reading import check_languages, check_reference_model, check_size
-from fairseq2_jest.selection.selector import BatchSelector
+from fairseq2_jest.recipes.reading import (
+    check_languages,
+    check_reference_model,
+    check_size,
+    create_selector,
+)
 
 
 def check(config: FinetuneConfig) -> list[str]:
@@ -24,9 +27,7 @@ def check(config: FinetuneConfig) -> list[str]:
     :raises EvaluationError: COMET is asked for, and not there.
     :raises SelectionError: A super-batch is too large, or the reference model is not named.
     """
-    resolver = get_dependency_resolver()
-
-    context = RecipeContext(resolver)
+    context = RecipeContext(get_dependency_resolver())
 
     dataset, tokenizer = context.get_dataset_as(ParallelText), context.get_tokenizer()
 
@@ -48,11 +49,7 @@ def check(config: FinetuneConfig) -> list[str]:
         if split == config.dataset.train_split:
             num_train = len(corpus)
 
-    components = resolver.resolve(ComponentManager)
-
-    selector = components.create_component(
-        BatchSelector, config.batch_selector.name, config.batch_selector.config
-    )
+    selector = create_selector(context, config.batch_selector)
 
     check_size(selector, num_train)
 

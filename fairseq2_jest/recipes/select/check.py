@@ -6,9 +6,9 @@ from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
-from fairseq2_jest.recipes.embed.progress import format_bytes
 from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.seeds import take_seeds
+from fairseq2_jest.report.units import format_bytes
 
 
 def check(config: SelectConfig) -> list[str]:

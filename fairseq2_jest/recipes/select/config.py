@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import torch
 from fairseq2.recipe.config import (
     CommonSection,
-    DatasetSection,
     GangSection,
     ReferenceModelSection,
     TokenizerSection,
@@ -21,12 +20,13 @@ from fairseq2_jest.influence.diversity import DiversityConfig
 from fairseq2_jest.influence.gradients import Reduction
 from fairseq2_jest.influence.layers import LayersConfig
 from fairseq2_jest.influence.rule import RuleConfig
-from fairseq2_jest.recipes.translate.config import RunSection
+from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
+from fairseq2_jest.recipes.sections import PairsSection
 
 
 @dataclass(kw_only=True)
-class PoolSection(DatasetSection):
-    """A data set of the family ``parallel_text``: the pool, and the seeds beside it."""
+class PoolSection(PairsSection):
+    """The pool, and the seeds beside it; a pair that is too long is not scored."""
 
     pool_split: str = "train"
     """The split to choose from."""
@@ -40,11 +40,8 @@ class PoolSection(DatasetSection):
     allow_seeds_in_pool: bool = False
     """Whether a seed may be a pair of the pool, too, which it would then help most."""
 
-    max_seq_len: int = 256
-    """The most tokens of a side, special tokens included; longer pairs are not scored."""
-
     max_num_tokens: int = 4096
-    """The most tokens of a side in a batch, padding included."""
+    """The most tokens of a side in a batch, padding included; gradients take memory, too."""
 
     @override
     def validate(self) -> ValidationResult:
@@ -52,13 +49,6 @@ class PoolSection(DatasetSection):
 
         if self.num_seeds < 1:
             result.add_error(f"`num_seeds` must be at least 1, but is {self.num_seeds}.")
-        if self.max_seq_len < 4:
-            result.add_error(f"`max_seq_len` must be at least 4, but is {self.max_seq_len}.")
-        if self.max_num_tokens < self.max_seq_len:
-            result.add_error(
-                f"`max_num_tokens` must be at least `max_seq_len` ({self.max_seq_len}), but is "
-                f"{self.max_num_tokens}."
-            )
 
         return result
 
@@ -154,8 +144,6 @@ class SelectConfig(Validatable):
 
         :raises UsageError: There is no such run, or no such checkpoint in it.
         """
-        from fairseq2_jest.recipes.translate.finished_run import take_from_run
-
         take_from_run(self, resolver)
 
     @override

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
-from fairseq2.gang import Gang
 from numpy.typing import NDArray
 from torch.nn import Module
 
@@ -14,11 +12,8 @@ from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.manifest import json_sha256
 from fairseq2_jest.embedding.reference_loss import digest_of_model
 from fairseq2_jest.embedding.tokens import TokenizedPairs
-from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.layers import TrackedLayer
 from fairseq2_jest.recipes.select.config import SelectConfig
-from fairseq2_jest.translation.errors import TranslationError
-from fairseq2_jest.translation.manifest import check_manifest, write_manifest
 
 
 def identity_of(
@@ -52,20 +47,3 @@ def identity_of(
         "projection_side": config.diversity.projection_side,
         "seed": config.common.seed,
     }
-
-
-def claim(folder: Path, identity: dict[str, object], gang: Gang) -> None:
-    """Writes the manifest of an output directory that has none; a collective.
-
-    :raises InfluenceError: It holds scores of something else; the first difference is named.
-    """
-    try:
-        is_known = check_manifest(folder, identity)
-    except TranslationError as ex:
-        raise InfluenceError(str(ex).replace("holds translations", "holds scores")) from None
-
-    # All have looked before one writes.
-    gang.barrier()
-
-    if not is_known and gang.rank == 0:
-        write_manifest(folder, identity)

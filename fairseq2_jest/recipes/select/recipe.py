@@ -14,9 +14,10 @@ from fairseq2_jest.influence.encoder_decoder import EncoderDecoder
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import find_layers
-from fairseq2_jest.recipes.reading import check_languages
+from fairseq2_jest.recipes.manifest import claim
+from fairseq2_jest.recipes.reading import check_fit, check_languages
 from fairseq2_jest.recipes.select.config import SelectConfig
-from fairseq2_jest.recipes.select.identity import claim, identity_of
+from fairseq2_jest.recipes.select.identity import identity_of
 from fairseq2_jest.recipes.select.seeds import take_seeds
 from fairseq2_jest.recipes.select.task import SelectTask
 from fairseq2_jest.selection.tokenizing import PairTokenizer
@@ -67,13 +68,19 @@ class SelectRecipe(Recipe):
 
         model = context.get_model_as(TransformerModel)
 
-        _check_model(model, tokenizer.vocab_info.size, section.max_seq_len)
+        check_fit(model, "the model", tokenizer, section.max_seq_len)
 
         layers = find_layers(model, config.layers)
 
         identity = identity_of(config, model, layers, pool, trusted, seed_rows, seeds)
 
-        claim(context.output_dir, identity, context.gangs.root)
+        claim(
+            context.output_dir,
+            identity,
+            context.gangs.root,
+            results="scores",
+            pattern="scores/[!.]*",
+        )
 
         amp = config.scoring
 
@@ -102,21 +109,3 @@ class SelectRecipe(Recipe):
     @override
     def config_kls(self) -> type[object]:
         return SelectConfig
-
-
-def _check_model(model: TransformerModel, vocab_size: int, max_seq_len: int) -> None:
-    longest = min(model.max_source_seq_len, model.max_target_seq_len)
-
-    if max_seq_len > longest:
-        raise InfluenceError(
-            f"dataset.max_seq_len is {max_seq_len}, but the model takes at most {longest} tokens; "
-            "lower it."
-        )
-
-    known = model.final_proj.output_dim
-
-    if vocab_size > known:
-        raise InfluenceError(
-            f"The tokenizer has {vocab_size} tokens, but the model knows {known}; name the "
-            "tokenizer that belongs to the model."
-        )

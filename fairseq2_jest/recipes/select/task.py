@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from fairseq2.gang import Gangs
 from fairseq2.logging import log
-from fairseq2.task import Task, TaskStopException
 from fairseq2.utils.progress import ProgressReporter
 from numpy.typing import NDArray
 from typing_extensions import override
@@ -30,16 +29,17 @@ from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.rule import ScoreSummary, passing_rows, preview, summarize
 from fairseq2_jest.influence.score_store import ScoreStore
 from fairseq2_jest.influence.scoring import PoolScorer
-from fairseq2_jest.recipes.embed.progress import format_bytes
+from fairseq2_jest.recipes.progress import Progress
 from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.output import write_corpus, write_table
-from fairseq2_jest.recipes.select.progress import ScoringProgress
+from fairseq2_jest.recipes.task import PiecewiseTask
+from fairseq2_jest.report.units import format_bytes
 
 # Beyond this, low rank changes signs rather often.
 _MUCH_DISCARDED = 0.1
 
 
-class SelectTask(Task):
+class SelectTask(PiecewiseTask):
     """Chooses from a pool, the processes of a gang sharing the work."""
 
     def __init__(
@@ -59,6 +59,8 @@ class SelectTask(Task):
         :param read: Reads and tokenises pairs of the pool.
         :param identity: All that decides a score.
         """
+        super().__init__()
+
         self._config = config
         self._pool = pool
         self._read = read
@@ -69,8 +71,6 @@ class SelectTask(Task):
         self._output_dir = output_dir
         self._progress_reporter = progress_reporter
         self._discarded: float | None = None
-        self._step_nr = 0
-        self._stop_requested = False
 
     @override
     def run(self) -> None:
@@ -144,20 +144,22 @@ class SelectTask(Task):
             scorer = self._create_scorer()
 
             with self._progress_reporter:
-                progress = ScoringProgress(
-                    sum(len(store.rows(block)) for block in own),
-                    gang.size,
-                    self._progress_reporter if gang.rank == 0 else None,
-                    config.scoring.log_every_seconds,
+                progress = Progress(
+                    "score",
+                    "pairs",
+                    store.num_rows,
+                    store.count_rows,
+                    reporter=self._progress_reporter if gang.rank == 0 else None,
+                    log_every_seconds=config.scoring.log_every_seconds,
                 )
 
                 with closing(progress):
                     for block in own:
                         self._score_block(store, scorer, block)
 
-                        progress.update(len(store.rows(block)))
+                        progress.update()
 
-                        self._on_piece()
+                        self.stop_if_requested()
 
         # The others may be at their last blocks.
         gang.barrier()
@@ -170,7 +172,7 @@ class SelectTask(Task):
             self._digest,
             gang=gang,
             device=gang.device,
-            on_piece=self._on_piece,
+            on_piece=self.stop_if_requested,
         )
 
         curvatures = fit_curvature(
@@ -232,7 +234,7 @@ class SelectTask(Task):
 
         store.write(block, scores, features)
 
-        self._step_nr += 1
+        self.count_piece()
 
     def _summarize(self, store: ScoreStore) -> ScoreSummary:
         parts = [summarize(scores) for _, scores in store.blocks()]
@@ -336,23 +338,6 @@ class SelectTask(Task):
             len(passed),
             file,
         )
-
-    def _on_piece(self) -> None:
-        if self._stop_requested:
-            raise TaskStopException()
-
-    @override
-    def request_stop(self) -> None:
-        self._stop_requested = True
-
-    @override
-    def close(self) -> None:
-        pass
-
-    @property
-    @override
-    def step_nr(self) -> int:
-        return self._step_nr
 
 
 def _check_room(store: ScoreStore, folder: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
 from fairseq2.recipe.config import (
     BeamSearchConfig,
@@ -21,32 +19,8 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.errors import CorpusError
 from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
 from fairseq2_jest.translation.config import InputConfig, OutputConfig, TranslationConfig
-
-
-@dataclass(kw_only=True)
-class RunSection(Validatable):
-    """A run of ``mt finetune`` to translate with."""
-
-    path: Path | None = None
-    """The output directory of the run, with or without the folder that fairseq2 makes in it;
-    ``None`` to translate with ``model`` and ``tokenizer``."""
-
-    checkpoint: Literal["best", "last"] | int | None = None
-    """``best`` by the run's ``regime.score_metric``, ``last``, or a step; ``None`` for the best
-    where the run has scores, else the last."""
-
-    checkpoint_dir: Path | None = None
-    """Where its checkpoints are, if it was started with ``--checkpoint-dir``."""
-
-    @override
-    def validate(self) -> ValidationResult:
-        result = ValidationResult()
-
-        if self.path is None and self.checkpoint_dir is not None:
-            result.add_error("`path` must be given where `checkpoint_dir` is.")
-
-        return result
 
 
 @dataclass(kw_only=True)
@@ -100,9 +74,6 @@ class TranslateConfig(Validatable):
 
         :raises UsageError: There is no such run, or no such checkpoint in it.
         """
-        # Imported late, since it knows this class.
-        from fairseq2_jest.recipes.translate.finished_run import take_from_run
-
         take_from_run(self, resolver)
 
     @override

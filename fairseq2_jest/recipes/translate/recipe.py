@@ -19,6 +19,7 @@ from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.pair import Direction, parse_direction
 from fairseq2_jest.models.generation import ignore_prompt_scores
 from fairseq2_jest.recipes.languages import tokenizer_languages
+from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.translate.config import TranslateConfig
 from fairseq2_jest.recipes.translate.identity import identity_of
 from fairseq2_jest.recipes.translate.standard_input import (
@@ -28,10 +29,9 @@ from fairseq2_jest.recipes.translate.standard_input import (
 from fairseq2_jest.recipes.translate.task import TranslateTask
 from fairseq2_jest.translation.config import FILE_SUFFIXES, input_format, output_format
 from fairseq2_jest.translation.errors import TranslationError
-from fairseq2_jest.translation.manifest import check_manifest, write_manifest
 from fairseq2_jest.translation.rendering import create_renderer
 from fairseq2_jest.translation.shards import Shards
-from fairseq2_jest.translation.source import SourceFile, Survey, open_source
+from fairseq2_jest.translation.source import SourceFile, open_source
 from fairseq2_jest.translation.translator import Translator
 
 
@@ -60,7 +60,13 @@ class TranslateRecipe(Recipe):
 
         direction = check_direction(config, tokenizer)
 
-        _check_result(context, survey)
+        claim(
+            context.output_dir,
+            identity_of(config, survey, context.resolver),
+            context.gangs.root,
+            results="translations",
+            pattern="shards/[!.]*",
+        )
 
         shards = Shards(
             context.output_dir / "shards",
@@ -190,21 +196,6 @@ def _output_file(context: RecipeContext, default_name: str, source: SourceFile) 
     check_writable(path.parent, "The folder of output.path")
 
     return path
-
-
-def _check_result(context: RecipeContext, survey: Survey) -> None:
-    """Refuses an output directory with the result of something else; claims a new one."""
-    config, gang = context.get_config_as(TranslateConfig), context.gangs.root
-
-    identity = identity_of(config, survey, context.resolver)
-
-    known = check_manifest(context.output_dir, identity)
-
-    # All have looked before one writes.
-    gang.barrier()
-
-    if not known and gang.rank == 0:
-        write_manifest(context.output_dir, identity)
 
 
 def _missing_blocks(context: RecipeContext, shards: Shards) -> list[int]:

@@ -11,19 +11,19 @@ from time import monotonic
 
 from fairseq2.gang import Gangs
 from fairseq2.logging import log
-from fairseq2.task import Task, TaskStopException
 from fairseq2.utils.progress import ProgressReporter
 from typing_extensions import override
 
-from fairseq2_jest.recipes.embed.progress import format_seconds
-from fairseq2_jest.recipes.translate.progress import TranslationProgress
+from fairseq2_jest.recipes.progress import Progress
+from fairseq2_jest.recipes.task import PiecewiseTask
+from fairseq2_jest.report.units import format_seconds
 from fairseq2_jest.translation.rendering import Renderer, write_output
 from fairseq2_jest.translation.shards import Shards
 from fairseq2_jest.translation.source import SourceFile, Survey
 from fairseq2_jest.translation.translator import Translator
 
 
-class TranslateTask(Task):
+class TranslateTask(PiecewiseTask):
     """Translates a file, the processes of a gang sharing its blocks."""
 
     def __init__(
@@ -46,6 +46,8 @@ class TranslateTask(Task):
         :param translator: Needed where a block is missing.
         :param output_dir: Where the first rank writes what it counted.
         """
+        super().__init__()
+
         self._source = source
         self._survey = survey
         self._shards = shards
@@ -57,8 +59,6 @@ class TranslateTask(Task):
         self._output_dir = output_dir
         self._progress_reporter = progress_reporter
         self._log_every_seconds = log_every_seconds
-        self._step_nr = 0
-        self._stop_requested = False
 
     @override
     def run(self) -> None:
@@ -88,11 +88,13 @@ class TranslateTask(Task):
         own = set(self._missing[gang.rank :: gang.size])
 
         with self._progress_reporter:
-            progress = TranslationProgress(
-                shards,
-                # Each rank would show the same.
-                self._progress_reporter if gang.rank == 0 else None,
-                self._log_every_seconds,
+            progress = Progress(
+                "translate",
+                "lines",
+                shards.num_lines,
+                shards.count_lines,
+                reporter=self._progress_reporter if gang.rank == 0 else None,
+                log_every_seconds=self._log_every_seconds,
             )
 
             with closing(progress):
@@ -101,8 +103,7 @@ class TranslateTask(Task):
                         continue
 
                     def on_batch(share: float, num_lines: int = len(lines)) -> None:
-                        if self._stop_requested:
-                            raise TaskStopException()
+                        self.stop_if_requested()
 
                         progress.update(share * num_lines)
 
@@ -112,7 +113,7 @@ class TranslateTask(Task):
 
                     shards.write(block, translations)
 
-                    self._step_nr += 1
+                    self.count_piece()
 
                     own.remove(block)
 
@@ -184,16 +185,3 @@ class TranslateTask(Task):
                 counts["not_translated"],
                 file,
             )
-
-    @override
-    def request_stop(self) -> None:
-        self._stop_requested = True
-
-    @override
-    def close(self) -> None:
-        pass
-
-    @property
-    @override
-    def step_nr(self) -> int:
-        return self._step_nr

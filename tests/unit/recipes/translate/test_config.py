@@ -7,7 +7,8 @@ from fairseq2.recipe.config import BeamSearchConfig, GangSection, Seq2SeqGenerat
 from fairseq2.recipe.internal.config import _is_train_config
 from fairseq2.utils.validation import StandardObjectValidator, ValidationError
 
-from fairseq2_jest.recipes.translate.config import RunSection, TranslateConfig
+from fairseq2_jest.recipes.finished_run import RunSection
+from fairseq2_jest.recipes.translate.config import TranslateConfig
 from fairseq2_jest.translation.config import OutputConfig
 
 EN_DE = "eng_Latn-deu_Latn"

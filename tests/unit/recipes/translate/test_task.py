@@ -11,7 +11,6 @@ from fairseq2.gang import FakeGang, Gangs
 from fairseq2.task import TaskStopException
 from fairseq2.utils.progress import NOOP_PROGRESS_REPORTER
 
-from fairseq2_jest.recipes.translate.progress import TranslationProgress
 from fairseq2_jest.recipes.translate.task import TranslateTask
 from fairseq2_jest.translation.config import InputConfig, OutputConfig
 from fairseq2_jest.translation.rendering import create_renderer
@@ -123,42 +122,3 @@ def test_a_stop_keeps_whole_blocks_and_the_rest_is_done_later(
 
     assert len(later.texts) == 4 - num_safe
     assert (tmp_path / "out.txt").read_text() == "A\nB\n\nD\nE\nF\nG\n"
-
-
-def test_progress_counts_all_ranks_and_tells_rate_and_time_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    progress_module = "fairseq2_jest.recipes.translate.progress"
-
-    now, logged = [0.0], list[str]()
-
-    monkeypatch.setattr(f"{progress_module}.monotonic", lambda: now[0])
-    monkeypatch.setattr(
-        f"{progress_module}.log.info", lambda text, *args: logged.append(text.format(*args))
-    )
-
-    shards = Shards(tmp_path, num_lines=1000, block_size=100)
-    shards.write(0, [Translation()] * 100)
-
-    progress = TranslationProgress(shards, NOOP_PROGRESS_REPORTER, log_every_seconds=10.0)
-
-    # A block by another rank, and half of an own one.
-    shards.write(7, [Translation()] * 100)
-
-    now[0] = 5.0
-    progress.update(50)
-
-    assert logged == []
-
-    now[0] = 10.0
-    progress.update(50)
-
-    assert logged == ["250 of 1,000 lines, 15.0 lines/s, 0:00:50 left."]
-
-    silent = TranslationProgress(shards, None, log_every_seconds=10.0)
-
-    now[0] = 100.0
-    silent.update(1)
-    silent.close()
-
-    assert len(logged) == 1

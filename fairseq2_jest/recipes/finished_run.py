@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Literal, Protocol
 
 from fairseq2.assets import AssetMetadataError, AssetMetadataProvider
 from fairseq2.checkpoint import ModelMetadataLoader
 from fairseq2.recipe.config import CommonSection, ReferenceModelSection, TokenizerSection
 from fairseq2.runtime.dependency import DependencyResolver
 from fairseq2.utils.structured import StructureError, ValueConverter
+from fairseq2.utils.validation import Validatable, ValidationResult
 from fairseq2.utils.yaml import YamlError, YamlLoader
+from typing_extensions import override
 
 from fairseq2_jest.cli.usage import UsageError
 from fairseq2_jest.report.errors import ReportError
 from fairseq2_jest.report.runs import find_folder
 
-if TYPE_CHECKING:
-    from fairseq2_jest.recipes.translate.config import RunSection
+
+@dataclass(kw_only=True)
+class RunSection(Validatable):
+    """A run of ``mt finetune`` whose model is used."""
+
+    path: Path | None = None
+    """The output directory of the run, with or without the folder that fairseq2 makes in it;
+    ``None`` to go by ``model`` and ``tokenizer``."""
+
+    checkpoint: Literal["best", "last"] | int | None = None
+    """``best`` by the run's ``regime.score_metric``, ``last``, or a step; ``None`` for the best
+    where the run has scores, else the last."""
+
+    checkpoint_dir: Path | None = None
+    """Where its checkpoints are, if it was started with ``--checkpoint-dir``."""
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        if self.path is None and self.checkpoint_dir is not None:
+            result.add_error("`path` must be given where `checkpoint_dir` is.")
+
+        return result
 
 
 class NamesRun(Protocol):
@@ -50,7 +75,7 @@ def take_from_run(config: NamesRun, resolver: DependencyResolver) -> None:
 
     checkpoints = run.checkpoint_dir or folder / "checkpoints"
 
-    step = _find_step(config, checkpoints, resolver)
+    step = find_step(checkpoints, run.checkpoint, run.path, resolver)
 
     settings = _read_config(folder / "config.yaml", resolver)
 
@@ -62,23 +87,34 @@ def take_from_run(config: NamesRun, resolver: DependencyResolver) -> None:
     model.name, model.path, model.family, model.arch = f"checkpoint_step_{step}", None, None, None
     model.config_overrides = None
 
-    config.tokenizer = _tokenizer(settings, folder, resolver)
+    config.tokenizer = run_tokenizer(settings, folder, resolver)
 
     assets.prev_checkpoint_dir = checkpoints
     assets.extra_paths = list(
-        dict.fromkeys([*map(Path, assets.extra_paths), *_extra_paths(settings)])
+        dict.fromkeys([*map(Path, assets.extra_paths), *extra_asset_paths(settings)])
     )
 
 
-def _find_step(config: NamesRun, checkpoints: Path, resolver: DependencyResolver) -> int:
-    wanted = config.run.checkpoint
+def find_step(
+    checkpoints: Path,
+    wanted: Literal["best", "last"] | int | None,
+    run: Path,
+    resolver: DependencyResolver,
+    *,
+    option: str = "run.checkpoint",
+) -> int:
+    """The step of the checkpoint that is ``wanted`` of ``run``; see :class:`RunSection`.
 
+    :param option: What names it, for messages.
+
+    :raises UsageError: There is no such checkpoint, or it could run code.
+    """
     steps, best = _saved_steps(checkpoints, resolver)
 
     if not steps:
         raise UsageError(
-            f"The run in {config.run.path} has no checkpoint in {checkpoints}; wait for its first "
-            "one, or name another run in run.path."
+            f"The run in {run} has no checkpoint in {checkpoints}; wait for its first one, or name "
+            "another run."
         )
 
     if wanted is None:
@@ -90,16 +126,16 @@ def _find_step(config: NamesRun, checkpoints: Path, resolver: DependencyResolver
     if wanted == "best":
         if best is None:
             raise UsageError(
-                f"run.checkpoint is best, but the run in {config.run.path} has scored no "
-                "checkpoint that it kept; set it to last or to a step."
+                f"{option} is best, but the run in {run} has scored no checkpoint that it kept; "
+                "set it to last or to a step."
             )
 
         return best
 
     if wanted not in steps:
         raise UsageError(
-            f"run.checkpoint is {wanted}, but the run in {config.run.path} has checkpoints of "
-            f"step {', '.join(map(str, steps))} only; name one of these."
+            f"{option} is {wanted}, but the run in {run} has checkpoints of step "
+            f"{', '.join(map(str, steps))} only; name one of these."
         )
 
     return wanted
@@ -121,7 +157,7 @@ def _saved_steps(checkpoints: Path, resolver: DependencyResolver) -> tuple[list[
         cards = resolver.resolve(ModelMetadataLoader).load(checkpoints)
     except (AssetMetadataError, OSError) as ex:
         raise UsageError(
-            f"The checkpoints in {checkpoints} cannot be used ({ex}); name another run in run.path."
+            f"The checkpoints in {checkpoints} cannot be used ({ex}); name another run."
         ) from ex
 
     if (cards.maybe_get_metadata("checkpoint@") or {}).get("restrict") is False:
@@ -150,21 +186,25 @@ def _read_config(file: Path, resolver: DependencyResolver) -> Mapping[str, Any]:
         raise UsageError(f"{file} cannot be read ({' '.join(str(ex).split())}).") from ex
 
     if len(documents) != 1 or not isinstance(documents[0], Mapping):
-        raise UsageError(f"{file} is not the config of a run; name another run in run.path.")
+        raise UsageError(f"{file} is not the config of a run; name another run.")
 
     return documents[0]
 
 
-def _tokenizer(
+def run_tokenizer(
     settings: Mapping[str, Any], folder: Path, resolver: DependencyResolver
 ) -> TokenizerSection:
+    """The tokenizer that the config of the run in ``folder`` names.
+
+    :raises UsageError: It names none.
+    """
     try:
         section = resolver.resolve(ValueConverter).structure(
             settings.get("tokenizer"), TokenizerSection
         )
     except StructureError as ex:
         raise UsageError(
-            f"The config of the run in {folder} names no tokenizer; name another run in run.path."
+            f"The config of the run in {folder} names no tokenizer; name another run."
         ) from ex
 
     assert isinstance(section, TokenizerSection)
@@ -172,7 +212,7 @@ def _tokenizer(
     return section
 
 
-def _extra_paths(settings: Mapping[str, Any]) -> list[Path]:
+def extra_asset_paths(settings: Mapping[str, Any]) -> list[Path]:
     """Where the run found further asset cards, the tokenizer's perhaps."""
     assets = (settings.get("common") or {}).get("assets") or {}
 

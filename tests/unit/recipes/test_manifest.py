@@ -3,19 +3,37 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fairseq2.device import CPU
+from fairseq2.gang import FakeGang
 
-from fairseq2_jest.translation.errors import TranslationError
-from fairseq2_jest.translation.manifest import MANIFEST_NAME, check_manifest, write_manifest
+from fairseq2_jest.cli.usage import UsageError
+from fairseq2_jest.recipes.manifest import MANIFEST_NAME, claim
 
-IDENTITY = {"direction": "a-b", "model": {"name": "m", "files": {"a.pt": "0" * 64}}, "empty": {}}
+IDENTITY: dict[str, object] = {
+    "direction": "a-b",
+    "model": {"name": "m", "files": {"a.pt": "0" * 64}},
+    "empty": {},
+}
 
 
-def test_a_new_folder_holds_nothing(tmp_path: Path) -> None:
-    assert not check_manifest(tmp_path, IDENTITY)
+def claim_for(folder: Path, identity: dict[str, object], *, rank: int = 0) -> None:
+    gang = FakeGang(CPU, rank=rank, size=2)
 
-    write_manifest(tmp_path, IDENTITY)
+    claim(folder, identity, gang, results="translations", pattern="shards/[!.]*")
 
-    assert check_manifest(tmp_path, IDENTITY)
+
+def test_the_first_rank_claims_a_new_folder_and_a_claim_is_kept(tmp_path: Path) -> None:
+    claim_for(tmp_path, IDENTITY, rank=1)
+
+    assert not any(tmp_path.iterdir())
+
+    claim_for(tmp_path, IDENTITY)
+
+    content = (tmp_path / MANIFEST_NAME).read_bytes()
+
+    claim_for(tmp_path, IDENTITY)
+
+    assert (tmp_path / MANIFEST_NAME).read_bytes() == content
     assert [file.name for file in tmp_path.iterdir()] == [MANIFEST_NAME]
 
 
@@ -38,10 +56,10 @@ def test_a_new_folder_holds_nothing(tmp_path: Path) -> None:
 def test_another_result_is_refused_by_its_first_difference(
     other: dict[str, object], difference: str, tmp_path: Path
 ) -> None:
-    write_manifest(tmp_path, IDENTITY)
+    claim_for(tmp_path, IDENTITY)
 
-    with pytest.raises(TranslationError) as ex:
-        check_manifest(tmp_path, other)
+    with pytest.raises(UsageError) as ex:
+        claim_for(tmp_path, other)
 
     assert difference in str(ex.value)
     assert f"or delete {tmp_path} to begin anew." in str(ex.value)
@@ -51,16 +69,14 @@ def test_another_result_is_refused_by_its_first_difference(
 def test_a_damaged_manifest_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / MANIFEST_NAME).write_text(content)
 
-    with pytest.raises(TranslationError, match=r"manifest\.json is damaged"):
-        check_manifest(tmp_path, IDENTITY)
+    with pytest.raises(UsageError, match=r"manifest\.json is damaged"):
+        claim_for(tmp_path, IDENTITY)
 
 
 def test_blocks_of_nobody_knows_what_are_refused(tmp_path: Path) -> None:
     (tmp_path / "shards").mkdir()
 
-    assert not check_manifest(tmp_path, IDENTITY)
-
     (tmp_path / "shards" / "00000000.jsonl").write_text("")
 
-    with pytest.raises(TranslationError, match=r"but not its manifest\.json"):
-        check_manifest(tmp_path, IDENTITY)
+    with pytest.raises(UsageError, match=r"but not its manifest\.json"):
+        claim_for(tmp_path, IDENTITY)

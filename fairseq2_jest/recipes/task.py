@@ -1,0 +1,38 @@
+"""What the tasks of commands have in common: they stop where asked, between two pieces of work."""
+
+from __future__ import annotations
+
+from fairseq2.task import Task, TaskStopException
+from typing_extensions import override
+
+
+class PiecewiseTask(Task):
+    """A task that can stop after any piece, and goes on from there when it is run again."""
+
+    def __init__(self) -> None:
+        self._num_pieces = 0
+        self._stop_requested = False
+
+    def stop_if_requested(self) -> None:
+        """
+        :raises TaskStopException: Somebody has asked for it.
+        """
+        if self._stop_requested:
+            raise TaskStopException()
+
+    def count_piece(self) -> None:
+        """Counts a piece that is done, as fairseq2 tells at a stop."""
+        self._num_pieces += 1
+
+    @override
+    def request_stop(self) -> None:
+        self._stop_requested = True
+
+    @override
+    def close(self) -> None:
+        pass
+
+    @property
+    @override
+    def step_nr(self) -> int:
+        return self._num_pieces
