@@ -131,9 +131,7 @@ def render_chosen_pairs(
     )
 
 
-def _numbers(
-    pool: ScoredPool, numbers: Mapping[str, str], rules: Mapping[str, int]
-) -> list[str]:
+def _numbers(pool: ScoredPool, numbers: Mapping[str, str], rules: Mapping[str, int]) -> list[str]:
     num_scored = len(pool.scored)
 
     rows = [
@@ -411,9 +409,7 @@ def _pairs(pool: ScoredPool) -> list[str]:
         borderline = nearest[:_NUM_PAIRS]
         borderline = borderline[np.argsort(pool.influence[borderline], kind="stable")]
 
-        parts.append(
-            folded("About the last that passed the rule", [_pair_table(pool, borderline)])
-        )
+        parts.append(folded("About the last that passed the rule", [_pair_table(pool, borderline)]))
 
     return parts
 
