@@ -13,7 +13,7 @@ from fairseq2.models.hg import HgCausalLMAdapter
 from fairseq2.models.transformer_lm import TransformerLM
 from fairseq2.nn import BatchLayout
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Module, Parameter
 
 from fairseq2_jest.models.errors import ModelError
 
@@ -60,17 +60,18 @@ class CausalParts:
 
         return size
 
-    @property
-    def num_weights(self) -> int:
-        """How many weights the layers between embedding and head have."""
+    def layer_parameters(self) -> list[Parameter]:
+        """Those of the layers between embedding and head."""
         model: Any = self._model
 
         if isinstance(model, TransformerLM):
-            return _num_weights(model.decoder)
+            return list(model.decoder.parameters())
 
         inner = model.hf_model
 
-        return _num_weights(inner.base_model) - _num_weights(inner.get_input_embeddings())
+        embedding = {id(parameter) for parameter in inner.get_input_embeddings().parameters()}
+
+        return [p for p in inner.base_model.parameters() if id(p) not in embedding]
 
     def hidden(self, seqs: Tensor, layout: BatchLayout) -> Tensor:
         """What the head sees.
@@ -121,6 +122,3 @@ class CausalParts:
                 "which is not supported; name another model."
             )
 
-
-def _num_weights(module: Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from fairseq2.models.clm import CausalLM
 from fairseq2.models.transformer import TransformerModel
-from torch.nn import Module
+from torch.nn import Module, Parameter
 
 from fairseq2_jest.models.causal_lm import CausalParts
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlopsModel:
-    """Counts a multiply-add as two operations; a backward pass costs two forward passes.
+    """Counts a multiply-add as two operations; a backward pass costs two forward passes, one for
+    the gradients of what went in and one for those of the weights, which frozen ones do not need.
 
     Every weight that multiplies a token counts, the vocabulary projection included. Attention
     scores, whose cost grows with the square of the length, are left out: for sentences they are a
@@ -26,6 +29,12 @@ class FlopsModel:
     decoder: int
     """Weights that multiply each target token, vocabulary projection included."""
 
+    frozen_encoder: int = 0
+    """Those of the encoder's that are not trained."""
+
+    frozen_decoder: int = 0
+    """Those of the decoder's that are not trained."""
+
     projects_source: bool = False
     """Whether training projects source tokens to the vocabulary, too: it does with a prompt."""
 
@@ -36,33 +45,43 @@ class FlopsModel:
         :raises ModelError: It is a decoder-only model whose parts are not known.
         """
         if isinstance(model, TransformerModel):
-            projection = model.final_proj.input_dim * model.final_proj.output_dim
+            head, size = model.final_proj, (model.final_proj.input_dim, model.final_proj.output_dim)
 
-            return FlopsModel(
-                encoder=_num_weights(model.encoder),
-                decoder=_num_weights(model.decoder) + projection,
+            encoder, decoder = (
+                list(stack.parameters()) for stack in (model.encoder, model.decoder)
             )
+        else:
+            assert isinstance(model, CausalLM)
 
-        assert isinstance(model, CausalLM)
+            parts = CausalParts(model)
 
-        parts = CausalParts(model)
+            head, size = parts.head, (parts.dim, parts.vocab_size)
+
+            encoder = decoder = parts.layer_parameters()
+
+        # Tied to an embedding, it has no weights of its own.
+        projection = prod(size)
+
+        is_frozen = not any(parameter.requires_grad for parameter in head.parameters())
 
         return FlopsModel(
-            encoder=parts.num_weights,
-            decoder=parts.num_weights + parts.dim * parts.vocab_size,
-            projects_source=True,
+            encoder=_num_weights(encoder),
+            decoder=_num_weights(decoder) + projection,
+            frozen_encoder=_num_frozen(encoder),
+            frozen_decoder=_num_frozen(decoder) + is_frozen * projection,
+            projects_source=encoder is decoder,
         )
-
-    @property
-    def trained_source(self) -> int:
-        """Weights that multiply each source token in training."""
-        return self.decoder if self.projects_source else self.encoder
 
     def training(self, source_tokens: int, target_tokens: int) -> float:
         """Forward and backward passes over a batch."""
-        return 6.0 * (self.trained_source * source_tokens + self.decoder * target_tokens)
+        if self.projects_source:
+            source_tokens, target_tokens = 0, source_tokens + target_tokens
 
-    def forward(self, source_tokens: float, target_tokens: int) -> float:
+        frozen = 2.0 * (self.frozen_encoder * source_tokens + self.frozen_decoder * target_tokens)
+
+        return 3.0 * self.forward(source_tokens, target_tokens) - frozen
+
+    def forward(self, source_tokens: float, target_tokens: float) -> float:
         """The learner's view: forward passes alone."""
         return 2.0 * (self.encoder * source_tokens + self.decoder * target_tokens)
 
@@ -72,12 +91,12 @@ def predict_selection_cost(flops: FlopsModel, passes: tuple[float, float]) -> fl
 
     :param passes: See :attr:`SuperBatchEmbedder.passes`.
     """
-    encoded, decoded = passes
-
-    return (encoded * flops.encoder + decoded * flops.decoder) / (
-        3.0 * (flops.trained_source + flops.decoder)
-    )
+    return flops.forward(*passes) / flops.training(1, 1)
 
 
-def _num_weights(module: Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _num_weights(parameters: Sequence[Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
+
+
+def _num_frozen(parameters: Sequence[Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters if not parameter.requires_grad)

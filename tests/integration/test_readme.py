@@ -13,6 +13,7 @@ import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, Final
@@ -23,6 +24,7 @@ from torch.distributed.run import get_args_parser
 
 from fairseq2_jest.cli.presets import list_presets
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
+from tests.fake_comet import write_fake
 from tests.integration.forked import fork, run_program
 from tests.integration.runs import chosen
 from tests.unit.report.synthetic import write_run
@@ -207,12 +209,13 @@ def check_report(command: str, folder: Path) -> None:
     assert (folder / "OUT" / "report.html").is_file()
 
 
-def write_finished_run(folder: Path) -> None:
+def write_finished_run(folder: Path, *overrides: str) -> None:
     """A short run of the demo in ``RUN``."""
     result = run_program(
         *("mt", "finetune", "RUN", "--preset", "demo-iid", "--config", *SHORT),
         *("batch_selector.config.batch_size=12", "dataset.valid_split=null"),
         *("regime.validate_every_n_steps=null", "regime.score_metric=null"),
+        *overrides,
         folder=folder,
     )
 
@@ -260,6 +263,57 @@ def check_export(command: str, folder: Path) -> None:
     }
 
 
+def check_adapter_export(command: str, folder: Path) -> None:
+    write_finished_run(folder, "adapter.name=lora")
+
+    result = run_program(*shlex.split(command)[1:], folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+    assert {"adapter_config.json", "adapter_model.safetensors", "README.md"} == {
+        file.name for file in (folder / "OUT").iterdir()
+    }
+
+
+def check_evaluate(command: str, folder: Path) -> None:
+    """With a program in the place of COMET's environment."""
+    pairs = list(generate(BuiltinConfig(part="trusted", size=20)))
+
+    for name in ("FILE", "FILE2", "REF", "SRC"):
+        lines = [pair.source if name == "SRC" else pair.target for pair in pairs]
+
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    write_fake(folder / ".comet" / "bin")
+
+    result = run_program(*shlex.split(command)[1:], folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+    assert ("COMET|" in result.out) == ("--preset comet" in command)
+    assert {"evaluate.json", "evaluate.html"} <= {f.name for f in (folder / "OUT").iterdir()}
+
+
+def check_uv(command: str, folder: Path) -> None:
+    """Nothing is installed, but what it names is there, and pins what COMET is tested with."""
+    args = shlex.split(command)[1:]
+
+    if args[0] == "venv":
+        return
+
+    assert args[:2] == ["pip", "install"]
+
+    files = [REPOSITORY / arg for arg in args if arg.startswith("requirements/")]
+
+    assert files and all(file.is_file() for file in files)
+    assert any("unbabel-comet==2.2.7" in file.read_text(encoding="utf-8") for file in files)
+
+
+def check_requirement(command: str, folder: Path) -> None:
+    """sacrebleu has an extra of this name."""
+    (extra,) = re.findall(r"\[(\w+)\]", command)
+
+    assert extra in (metadata("sacrebleu").get_all("Provides-Extra") or [])
+
+
 RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"make [\w-]+": check_make_target,
     r"pip install \.": check_install,
@@ -270,8 +324,12 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt (finetune OUT|check) --preset .+": check_run,
     r"fairseq2 mt report OUT RUN...": check_report,
     r"fairseq2 mt translate OUT --preset .+": check_translate,
+    r"fairseq2 mt evaluate OUT .+": check_evaluate,
+    r"uv .+": check_uv,
+    r"pip install 'sacrebleu.+": check_requirement,
     r"torchrun --no-python --nproc-per-node 4": check_torchrun,
     r"fairseq2 mt export OUT RUN": check_export,
+    r"fairseq2 mt export OUT RUN --adapter": check_adapter_export,
 }
 
 
@@ -300,6 +358,6 @@ def test_every_preset_that_is_named_is_there() -> None:
     named = set(re.findall(r"--preset ([\w-]+)", README))
 
     assert listed == known
-    others = {p.name for command in ("embed", "select", "translate") for p in list_presets(command)}
+    others = {p.name for c in ("embed", "evaluate", "select", "translate") for p in list_presets(c)}
 
     assert named <= known | others
