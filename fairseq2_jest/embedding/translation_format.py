@@ -1,4 +1,4 @@
-"""How a text is put to a model that is to translate it, and what of its output is the translation."""
+"""How a text is put to a model, and what of its output is the translation."""
 
 from __future__ import annotations
 

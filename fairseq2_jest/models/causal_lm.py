@@ -121,4 +121,3 @@ class CausalParts:
                 f"{type(self._model.hf_model).__name__} changes its logits after its last layer, "
                 "which is not supported; name another model."
             )
-

@@ -14,6 +14,7 @@ import torch
 from fairseq2.datasets import Seq2SeqBatch
 from fairseq2.device import CPU
 from fairseq2.gang import FakeGang, Gangs
+from fairseq2.models.transformer import TransformerModel
 from torch import Tensor
 
 from fairseq2_jest.corpus.dataset import Corpus
@@ -231,9 +232,9 @@ def test_ranks_share_the_work_of_embedding_and_the_figures(corpus: Corpus, tmp_p
 
         embedded: list[int] = []
 
-        reader.embedder._learner._pass.model.get_submodule("encoder_frontend").register_forward_hook(
-            lambda module, inputs, output: embedded.append(len(inputs[0]))
-        )
+        reader.embedder._learner._pass.model.get_submodule(
+            "encoder_frontend"
+        ).register_forward_hook(lambda module, inputs, output: embedded.append(len(inputs[0])))
 
         next(reader)
 
