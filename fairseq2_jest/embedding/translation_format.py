@@ -125,7 +125,7 @@ class PromptTranslation(TranslationFormat):
         lines = self._decode(seq).strip().splitlines() if len(seq) > 0 else []
 
         # A text of a corpus is one line: what a model adds is no translation.
-        return lines[0] if lines else ""
+        return lines[0].rstrip() if lines else ""
 
     @override
     def search(
