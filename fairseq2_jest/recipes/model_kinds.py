@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.generation import SequenceGenerator
@@ -120,7 +120,7 @@ class ModelKind(ABC):
 class EncoderDecoderKind(ModelKind):
     """NLLB, mBART: the source goes through an encoder, the target through a decoder."""
 
-    model_class: Final = TransformerModel
+    model_class = TransformerModel
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -188,7 +188,7 @@ class EncoderDecoderKind(ModelKind):
 class DecoderOnlyKind(ModelKind):
     """LLaMA, Mistral: a prompt and its response are one sequence."""
 
-    model_class: Final = CausalLM
+    model_class = CausalLM
 
     def __init__(self, tokenizer: Tokenizer, prompt: PromptConfig) -> None:
         """

@@ -44,6 +44,8 @@ class FlopsModel:
 
         :raises ModelError: It is a decoder-only model whose parts are not known.
         """
+        head: Module
+
         if isinstance(model, TransformerModel):
             head, size = model.final_proj, (model.final_proj.input_dim, model.final_proj.output_dim)
 

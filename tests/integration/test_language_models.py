@@ -10,10 +10,8 @@ import pytest
 from fairseq2.utils.validation import ValidationError
 
 from fairseq2_jest.embedding.errors import EmbeddingError
-from fairseq2_jest.recipes.finished_run import take_from_run
 from fairseq2_jest.training.errors import TrainingError
 from tests import translating
-from tests.hugging_face import library
 from tests.integration.forked import run_program
 from tests.integration.runs import TINY, chosen, finetune, weights
 
@@ -69,14 +67,14 @@ def test_it_learns_what_joint_selection_chooses(run: Any) -> None:
 
     first, last = (json.loads(line) for line in lines)
 
-    assert last["nll_loss"] < first["nll_loss"] - (0.3 if "lora" in name else 0.8)
+    assert last["NLL Loss"] < first["NLL Loss"] - 0.4
     assert last["noise_share_selected"] < last["noise_share_seen"]
     assert last["selection_flops"] > 0
 
     before, after = valid_metrics(out)
 
-    assert after["nll_loss"] < before["nll_loss"]
-    assert {"bleu", "chrf"} <= after.keys()
+    assert after["NLL Loss"] < before["NLL Loss"] - 0.1
+    assert {"BLEU", "chrF++"} <= after.keys()
 
     if "lora" in name:
         early, late = weights(out, 6), weights(out, STEPS)
@@ -124,6 +122,8 @@ def test_its_run_translates_and_resumes(run: Any, tmp_path: Path) -> None:
 
     overrides = (f"run.path={out}", f"input.path={source}", "translation.max_source_len=128")
 
+    overrides += ("prompt.template='nothing of {src_text}'",)
+
     folder = tmp_path / "out"
 
     translating.finish(translating.start(folder, *overrides))
@@ -135,11 +135,10 @@ def test_its_run_translates_and_resumes(run: Any, tmp_path: Path) -> None:
     ]
 
     # The template is the run's, whatever the config says.
-    config = translating.load(*overrides, "prompt.template={src_text}")
+    said = (folder / "config.yaml").read_text(encoding="utf-8")
 
-    take_from_run(config, library())
-
-    assert config.prompt.template == "{src_lang}: {src_text} {trg_lang}:"
+    assert "{src_lang}: {src_text} {trg_lang}:" in said
+    assert "nothing of" not in said
 
     kept = translating.shards(folder)
 
