@@ -15,7 +15,7 @@ from tests.selecting import (
     BLOCK_SIZE,
     NUM_PAIRS,
     OVERRIDES,
-    check_selection_kills,
+    check_selection_kill,
     finish,
     log_of,
     make_data,
@@ -115,10 +115,11 @@ def test_ranks_choose_the_same_as_one_process(
     assert result(tmp_path / "out") == result(alone)
 
 
+@pytest.mark.parametrize(("stage", "num_ranks"), [("factors", 2), ("pool", 1), ("clusters", 1)])
 def test_a_killed_selection_resumes_to_the_same_files(
-    alone: Path, config: Path, tmp_path: Path
+    stage: str, num_ranks: int, alone: Path, config: Path, tmp_path: Path
 ) -> None:
-    check_selection_kills(tmp_path, config, result(alone), num_kills=4, seed=1)
+    check_selection_kill(tmp_path / "out", config, result(alone), stage=stage, num_ranks=num_ranks)
 
 
 def test_another_rule_scores_nothing_again_but_another_layer_is_refused(
@@ -151,7 +152,9 @@ def test_another_rule_scores_nothing_again_but_another_layer_is_refused(
     [
         (["dataset.seed_split=train"], "seed(s) are pairs of the pool, too"),
         (["dataset.seed_split=foreign"], "in which the pool has no pair"),
+        (["dataset.seed_split=empty"], "is empty; name a corpus that has at least one pair"),
         (["dataset.seed_split=nothing"], "The data set has no split 'nothing'"),
+        (["warmup={num_steps: 3}"], "`warmup` must not be given where `run.path` is"),
         (["layers.stride=3"], "layers.stride is 3, but"),
         (["layers.pattern='x(?P<layer>1)'"], "matches no layer; mend it"),
         (["rule.quantile=0"], "`quantile` must be above 0"),
