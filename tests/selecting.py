@@ -36,6 +36,17 @@ def make_data(folder: Path) -> Path:
     """A folder with a run, a pool and seeds; returns the config that names them."""
     run = make_run(folder / "run")
 
+    config = make_corpora(folder)
+
+    text = config.read_text(encoding="utf-8")
+
+    config.write_text(f"{text}run:\n  path: {run}\nwarmup: null\n", encoding="utf-8")
+
+    return config
+
+
+def make_corpora(folder: Path) -> Path:
+    """A folder with a pool and seeds; returns the config that names them."""
     pool = [(p.source, p.target) for p in generate(BuiltinConfig(part="pretrain", size=NUM_PAIRS))]
     seeds = [(p.source, p.target) for p in generate(BuiltinConfig(part="trusted", size=30))]
 
@@ -56,9 +67,6 @@ def make_data(folder: Path) -> Path:
 
     config.write_text(
         f"""
-run:
-  path: {run}
-warmup: null
 dataset:
   name: null
   family: parallel_text
