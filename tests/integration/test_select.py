@@ -141,6 +141,25 @@ def test_another_rule_scores_nothing_again_but_another_layer_is_refused(
     assert sum(pq.read_table(out / "scores.parquet").to_pydict()["chosen"]) == 7
     assert scores.items() <= result(out).items()
 
+    gradients = pq.read_table(out / "scores.parquet")
+
+    finish(
+        start(
+            out,
+            config,
+            "diversity.features=embeddings",
+            "reference_encoder={name: builtin, config: {}}",
+        )
+    )
+
+    embeddings = pq.read_table(out / "scores.parquet")
+
+    # The same pass, in other clusters.
+    assert embeddings["mean_influence"] == gradients["mean_influence"]
+    assert embeddings["cluster"].null_count == NUM_PAIRS - round(0.5 * (NUM_PAIRS - 1))
+    assert sum(embeddings.to_pydict()["chosen"]) == 20
+    assert scores.items() <= result(out).items()
+
     refused = start(out, config, "layers.stride=2").wait()
 
     assert refused.code == 2
