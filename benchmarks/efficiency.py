@@ -9,6 +9,8 @@ from statistics import fmean
 from typing import TypeAlias
 
 from benchmarks.arms import ArmResult, ValidationPoint, by_name, plot, spread
+from benchmarks.markdown import markdown_table
+from fairseq2_jest.report.curves import first_crossing
 
 LEADING = (
     "joint, reducible",
@@ -76,9 +78,7 @@ def efficiency_table(results: Sequence[ArmResult]) -> str:
         [name, *_row(runs, baselines, fills="reducible" in name)] for name, runs in runs_of.items()
     ]
 
-    return "\n".join(
-        f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * len(columns), *rows]
-    )
+    return markdown_table(columns, rows)
 
 
 def _row(
@@ -157,20 +157,16 @@ def cost_to(
 ) -> float | None:
     """What a run had cost when it reached a quality, linear between validations; ``None`` if it
     never did."""
-    before: ValidationPoint | None = None
+    found = first_crossing([quality(point) - target for point in curve])
 
-    for point in curve:
-        if quality(point) >= target:
-            if before is None:
-                return cost(point)
+    if found is None:
+        return None
 
-            share = (target - quality(before)) / (quality(point) - quality(before))
+    index, weight = found
 
-            return cost(before) + share * (cost(point) - cost(before))
+    before, after = cost(curve[max(0, index - 1)]), cost(curve[index])
 
-        before = point
-
-    return None
+    return before + weight * (after - before)
 
 
 def _told(values: Sequence[float | None], factor: float = 1.0) -> str:

@@ -33,6 +33,7 @@ from fairseq2_jest.embedding.reference import SentenceTransformerConfig, Sentenc
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.embedder import SuperBatchEmbedder
 from fairseq2_jest.selection.iid import IidConfig, IidSelector
 from fairseq2_jest.selection.learnability import EmbeddedPairs
 from fairseq2_jest.selection.reader import SelectingDataReader
@@ -174,8 +175,7 @@ def _train(
             selector.super_batch_size,
         ),
         selector=selector,
-        learner=None,
-        reference=None,
+        embedder=SuperBatchEmbedder(selector, gangs),
         batcher=MicroBatcher(tokenizer, max_num_tokens=2048),
         gangs=gangs,
         seed=1,

@@ -25,6 +25,7 @@ from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.embedder import SuperBatchEmbedder
 from fairseq2_jest.selection.iid import IidConfig, IidSelector
 from fairseq2_jest.selection.joint import JointConfig, JointSelector
 from fairseq2_jest.selection.reader import SelectingDataReader
@@ -158,10 +159,15 @@ class Bench:
                 selector.super_batch_size,
             ),
             selector=selector,
-            learner=learner,
-            learner_loss=learner_loss,
-            reference=self._reference,
-            reference_loss=self._reference_loss,
+            embedder=SuperBatchEmbedder(
+                selector,
+                self._gangs,
+                learner=learner,
+                learner_loss=learner_loss,
+                reference=self._reference,
+                reference_loss=self._reference_loss,
+                max_num_tokens=row.max_num_tokens,
+            ),
             batcher=MicroBatcher(self._tokenizer, max_num_tokens=shape.max_num_tokens),
             gangs=self._gangs,
             seed=2,
@@ -214,7 +220,7 @@ def _result(
         "reading": median(step.reading for step in times),
         "training": median(step.training for step in times),
         "share": median(step.selecting / step.total for step in times),
-        "predicted_flops": predict_selection_cost(flops, run.reader.passes),
+        "predicted_flops": predict_selection_cost(flops, run.reader.embedder.passes),
         "counted_flops": run.counted("selection_flops") / run.counted("training_flops"),
         "padding": 1.0 - tokens / places if places > 0 else None,
         "steps": [asdict(step) for step in times],

@@ -32,6 +32,7 @@ from fairseq2_jest.recipes.sections import (
 )
 from fairseq2_jest.selection.audit import AuditConfig, SelectionAudit
 from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.embedder import SuperBatchEmbedder
 from fairseq2_jest.selection.errors import SelectionError
 from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.reader import SelectingDataReader
@@ -75,11 +76,7 @@ def create_selecting_reader(
     """
     check_languages(corpus, tokenizer)
 
-    components = context.resolver.resolve(ComponentManager)
-
-    selector = components.create_component(
-        BatchSelector, batch_selector.name, batch_selector.config
-    )
+    selector = create_selector(context, batch_selector)
 
     learner = learner_loss = reference_loss = None
 
@@ -140,10 +137,15 @@ def create_selecting_reader(
         corpus=corpus,
         super_batches=SuperBatchReader(sampler, pair_tokenizer, selector.super_batch_size),
         selector=selector,
-        learner=learner,
-        learner_loss=learner_loss,
-        reference=reference,
-        reference_loss=reference_loss,
+        embedder=SuperBatchEmbedder(
+            selector,
+            context.gangs,
+            learner=learner,
+            learner_loss=learner_loss,
+            reference=reference,
+            reference_loss=reference_loss,
+            max_num_tokens=batch_selector.max_learner_tokens,
+        ),
         batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,
         seed=seed + 1,
@@ -153,6 +155,13 @@ def create_selecting_reader(
         if log_file is None or audit is None
         else SelectionAudit(audit, log_file.with_name("selection_audit.jsonl"), corpus),
     )
+
+
+def create_selector(context: RecipeContext, section: BatchSelectorSection) -> BatchSelector:
+    """The selector that a section names."""
+    components = context.resolver.resolve(ComponentManager)
+
+    return components.create_component(BatchSelector, section.name, section.config)
 
 
 def open_reference(

@@ -45,7 +45,7 @@ class FlopsModel:
 def predict_selection_cost(flops: FlopsModel, passes: tuple[float, float]) -> float:
     """The FLOPs of the learner's view for each FLOP of training.
 
-    :param passes: See :attr:`SelectingDataReader.passes`.
+    :param passes: See :attr:`SuperBatchEmbedder.passes`.
     """
     encoded, decoded = passes
 

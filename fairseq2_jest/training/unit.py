@@ -79,7 +79,7 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
         add_nll_loss_metric(metric_bag)
         add_seq2seq_batch_metrics(metric_bag)
 
-        for name in self._reader.mean_names:
+        for name in self._reader.embedder.mean_names:
             metric_bag.add(name, Mean())
         for name in TOTALS:
             metric_bag.add(name, Sum())

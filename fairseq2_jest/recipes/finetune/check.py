@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from fairseq2.recipe.base import RecipeContext
-from fairseq2.recipe.component import ComponentManager
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
-from fairseq2_jest.recipes.reading import check_languages, check_reference_model, check_size
-from fairseq2_jest.selection.selector import BatchSelector
+from fairseq2_jest.recipes.reading import (
+    check_languages,
+    check_reference_model,
+    check_size,
+    create_selector,
+)
 
 
 def check(config: FinetuneConfig) -> list[str]:
@@ -21,9 +24,7 @@ def check(config: FinetuneConfig) -> list[str]:
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     :raises SelectionError: A super-batch is too large, or the reference model is not named.
     """
-    resolver = get_dependency_resolver()
-
-    context = RecipeContext(resolver)
+    context = RecipeContext(get_dependency_resolver())
 
     dataset, tokenizer = context.get_dataset_as(ParallelText), context.get_tokenizer()
 
@@ -45,11 +46,7 @@ def check(config: FinetuneConfig) -> list[str]:
         if split == config.dataset.train_split:
             num_train = len(corpus)
 
-    components = resolver.resolve(ComponentManager)
-
-    selector = components.create_component(
-        BatchSelector, config.batch_selector.name, config.batch_selector.config
-    )
+    selector = create_selector(context, config.batch_selector)
 
     check_size(selector, num_train)
 

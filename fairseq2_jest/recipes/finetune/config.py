@@ -132,6 +132,18 @@ class FinetuneConfig(Validatable):
                 "endless."
             )
 
+        if self.trainer.data_parallelism == "fsdp":
+            fsdp = self.trainer.fsdp
+
+            if fsdp.version == "v1":
+                result.add_error("`trainer.fsdp.version` must be v2, the default.")
+
+            if fsdp.granularity == "stack" and self.batch_selector.num_learner_layers is not None:
+                result.add_error(
+                    "`trainer.fsdp.granularity` must be layer where "
+                    "`batch_selector.num_learner_layers` is set: a sharded stack runs as a whole."
+                )
+
         schedule = self.lr_scheduler.config
 
         if (

@@ -23,7 +23,9 @@ from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
 from fairseq2_jest.recipes.reading import (
     check_fit,
     check_languages,
+    check_size,
     create_selecting_reader,
+    create_selector,
 )
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.tokenizing import PairTokenizer
@@ -58,14 +60,13 @@ class FinetuneRecipe(Recipe):
 
         check_languages(corpus, tokenizer)
 
+        check_size(create_selector(context, config.batch_selector), len(corpus))
+
         valid_readers = self._validation_readers(context, dataset, tokenizer)
 
         model = context.get_model_as(TransformerModel)
 
         check_fit(model, "the model", tokenizer, config.dataset.max_seq_len)
-
-        if config.trainer.data_parallelism == "fsdp" and config.trainer.fsdp.version == "v1":
-            raise TrainingError("trainer.fsdp.version v1 is not supported; use v2, the default.")
 
         reader = create_selecting_reader(
             context,
@@ -85,7 +86,7 @@ class FinetuneRecipe(Recipe):
 
         flops = FlopsModel.of(model)
 
-        cost = predict_selection_cost(flops, reader.passes)
+        cost = predict_selection_cost(flops, reader.embedder.passes)
 
         if cost > 0.0:
             log.info(
@@ -108,8 +109,8 @@ class FinetuneRecipe(Recipe):
             flops,
             clock,
             reference_flops=None
-            if reader.reference_model is None
-            else FlopsModel.of(reader.reference_model),
+            if reader.embedder.reference_model is None
+            else FlopsModel.of(reader.embedder.reference_model),
             is_first_rank=context.gangs.dp.rank == 0,
         )
 

@@ -23,6 +23,7 @@ from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.selection.batching import MicroBatcher
+from fairseq2_jest.selection.embedder import SuperBatchEmbedder
 from fairseq2_jest.selection.errors import ResumeError, SelectionError
 from fairseq2_jest.selection.iid import IidConfig, IidSelector
 from fairseq2_jest.selection.independent import IndependentConfig, IndependentSelector
@@ -85,13 +86,19 @@ def reader_of(
             selector.super_batch_size,
         ),
         selector=selector,
-        learner=LearnerEncoder(ForwardPass(model(), device=CPU, max_num_tokens=200), tokenizer()),
-        reference=CachedReference.open(
-            HashingEncoder(),
-            corpus,
-            corpus_digest=corpus.digest,
-            num_rows=len(corpus),
-            folder=folder / "store",
+        embedder=SuperBatchEmbedder(
+            selector,
+            gangs,
+            learner=LearnerEncoder(
+                ForwardPass(model(), device=CPU, max_num_tokens=200), tokenizer()
+            ),
+            reference=CachedReference.open(
+                HashingEncoder(),
+                corpus,
+                corpus_digest=corpus.digest,
+                num_rows=len(corpus),
+                folder=folder / "store",
+            ),
         ),
         batcher=MicroBatcher(tokenizer(), max_num_tokens=budget),
         gangs=gangs,
@@ -220,11 +227,11 @@ def test_ranks_share_the_work_of_embedding_and_the_figures(corpus: Corpus, tmp_p
     def work(gangs: Gangs) -> tuple[int, SelectingDataReader]:
         reader = reader_of(corpus, tmp_path / "together", gangs=gangs)
 
-        assert reader._learner is not None
+        assert reader.embedder._learner is not None
 
         embedded: list[int] = []
 
-        reader._learner._model.encoder_frontend.register_forward_hook(
+        reader.embedder._learner._model.encoder_frontend.register_forward_hook(
             lambda module, inputs, output: embedded.append(len(inputs[0]))
         )
 
@@ -430,7 +437,7 @@ def test_the_figures_of_a_step(corpus: Corpus, tmp_path: Path) -> None:
     assert stats is not None
     assert (stats.num_seen, stats.num_too_long, stats.num_selected) == (24, 0, 12)
     assert stats.seconds > 0.0
-    assert stats.means.keys() == set(reader.mean_names)
+    assert stats.means.keys() == set(reader.embedder.mean_names)
 
     rows = CorpusSampler(corpus.sizes, corpus.weights, seed=7).next_rows(24)
 
@@ -447,11 +454,11 @@ def test_the_learners_tokens_are_all_that_its_encoder_embeds(
 ) -> None:
     reader = reader_of(corpus, tmp_path)
 
-    assert reader._learner is not None
+    assert reader.embedder._learner is not None
 
     embedded: list[int] = []
 
-    reader._learner._model.encoder_frontend.register_forward_hook(
+    reader.embedder._learner._model.encoder_frontend.register_forward_hook(
         lambda module, inputs, output: embedded.append(sum(inputs[1].seq_lens))
     )
 
@@ -459,6 +466,30 @@ def test_the_learners_tokens_are_all_that_its_encoder_embeds(
 
     assert reader.last_stats is not None
     assert reader.last_stats.encoded_tokens == sum(embedded)
+
+
+def test_the_learner_looks_at_the_first_tokens_and_training_takes_all(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    reader = reader_of(corpus, tmp_path)
+
+    reader.embedder._max_num_tokens = 3
+
+    assert reader.embedder._learner is not None
+
+    lengths: list[int] = []
+
+    reader.embedder._learner._model.encoder_frontend.register_forward_hook(
+        lambda module, inputs, output: lengths.extend(inputs[1].seq_lens)
+    )
+
+    batches = next(reader)
+
+    # With the language's token and the end.
+    assert max(lengths) == 5
+    assert reader.last_stats is not None
+    assert reader.last_stats.encoded_tokens == sum(lengths)
+    assert max(max(batch.source_seq_lens) for batch in batches) > 5
 
 
 def test_a_step_that_is_tried_again_is_logged_once(corpus: Corpus, tmp_path: Path) -> None:
@@ -516,14 +547,14 @@ def test_the_passes_of_a_step_are_foretold(
 
     learner = model()
 
-    reader._learner_loss = (
+    reader.embedder._learner_loss = (
         TranslationLoss(ForwardPass(learner, device=CPU, max_num_tokens=200), tokenizer())
         if view == "loss"
         else None
     )
 
-    if reader._learner is not None:
-        learner = reader._learner._model
+    if reader.embedder._learner is not None:
+        learner = reader.embedder._learner._model
 
     passed = Counter[str]()
 
@@ -533,7 +564,7 @@ def test_the_passes_of_a_step_are_foretold(
     next(reader)
 
     assert passed["encoder"] > 0
-    assert reader.passes == (passed["encoder"] / 12, passed["decoder"] / 12)
+    assert reader.embedder.passes == (passed["encoder"] / 12, passed["decoder"] / 12)
 
 
 def test_a_selector_is_told_how_far_the_run_is(corpus: Corpus, tmp_path: Path) -> None:
@@ -580,8 +611,8 @@ def test_a_selector_that_needs_no_embeddings_costs_none(corpus: Corpus, tmp_path
 
     assert reader.last_stats is not None
     assert reader.last_stats.encoded_tokens == 0
-    assert reader.mean_names == []
-    assert reader.last_stats.means.keys() == set(reader.mean_names)
+    assert reader.embedder.mean_names == []
+    assert reader.last_stats.means.keys() == set(reader.embedder.mean_names)
 
 
 def test_a_step_is_announced_and_its_list_is_the_callers(corpus: Corpus, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -79,13 +80,12 @@ def test_totals_have_one_for_the_record_and_one_for_the_run(
 def test_whatever_the_train_unit_adds_has_a_descriptor(
     descriptors: list[MetricDescriptor],
 ) -> None:
-    class Reader:
-        mean_names = EVERY_NAME
+    reader = SimpleNamespace(embedder=SimpleNamespace(mean_names=EVERY_NAME))
 
     unit = TranslationTrainUnit(
         Linear(1, 1),
         CriterionConfig(),
-        cast(SelectingDataReader, Reader()),
+        cast(SelectingDataReader, reader),
         FlopsModel(encoder=1, decoder=1),
         StepClock(),
     )

@@ -50,7 +50,7 @@ def unit_of(
     labelled: bool = True,
 ) -> tuple[TranslationTrainUnit, MetricBag, StepClock]:
     reader = SimpleNamespace(
-        mean_names=["redundancy", "selection_support"],
+        embedder=SimpleNamespace(mean_names=["redundancy", "selection_support"]),
         is_labelled=labelled,
         last_stats=stats,
         at_step=lambda step_nr: None,
