@@ -227,7 +227,7 @@ def check_select(command: str, folder: Path) -> None:
     result = run_program(
         *(*args, "--config", "common.torch.num_threads=1", "tokenizer.name=builtin-ende"),
         *("warmup.num_steps=2", "warmup.batch_size=8", "scoring.amp=false", "layers.stride=1"),
-        *("warmup.model={family: nllb, arch: tiny_builtin}", "dataset.seed_split=seeds"),
+        *("model={name: null, family: nllb, arch: tiny_builtin}", "dataset.seed_split=seeds"),
         *("curvature.num_pairs=20", "curvature.num_shards=1", "diversity.num_selected=10"),
         folder=folder,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.models.hg.tokenizer import HgTokenizerConfig, load_hg_tokenizer
-from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import Tokenizer as FastTokenizer  # type: ignore[import-untyped]
 from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
