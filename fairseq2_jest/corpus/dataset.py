@@ -153,6 +153,11 @@ class ParallelText:
     def __init__(self, config: ParallelTextConfig) -> None:
         self._config = config
 
+    @property
+    def config(self) -> ParallelTextConfig:
+        """What describes it."""
+        return self._config
+
     def splits(self) -> set[str]:
         """Return the names of the splits."""
         return {c.split for c in self._config.corpora}

@@ -14,11 +14,16 @@ from fairseq2_jest.embedding.errors import EmbeddingError
 
 
 class SequenceFormat:
-    """The special tokens around a text in one language and mode of a tokenizer."""
+    """The special tokens around a text."""
 
-    def __init__(self, encoder: TokenEncoder) -> None:
-        self.prefix = _indices(encoder.prefix_indices)
-        self.suffix = _indices(encoder.suffix_indices)
+    def __init__(self, prefix: Tensor | None = None, suffix: Tensor | None = None) -> None:
+        self.prefix = _indices(prefix)
+        self.suffix = _indices(suffix)
+
+    @staticmethod
+    def of(encoder: TokenEncoder) -> SequenceFormat:
+        """Those that a tokenizer adds in one language and mode."""
+        return SequenceFormat(encoder.prefix_indices, encoder.suffix_indices)
 
     def __call__(self, body: Tensor) -> Tensor:
         """Puts the special tokens around the tokens of a text."""
@@ -50,7 +55,7 @@ class SequenceFormats:
         if key not in self._formats:
             encoder = self._tokenizer.create_encoder(task="translation", lang=lang, mode=mode)
 
-            self._formats[key] = SequenceFormat(encoder)
+            self._formats[key] = SequenceFormat.of(encoder)
 
         return self._formats[key]
 
@@ -144,6 +149,23 @@ def pad(sequences: Sequence[Tensor], pad_idx: int) -> tuple[Tensor, list[int]]:
     seqs = torch.nn.utils.rnn.pad_sequence(list(sequences), batch_first=True, padding_value=pad_idx)
 
     return seqs, [len(sequence) for sequence in sequences]
+
+
+def places_of(seqs: Tensor, ends: Sequence[int], begins: Sequence[int] | None = None) -> Tensor:
+    """Which places of a padded batch are before each sequence's end, and not before its begin.
+
+    :param seqs: *Shape:* ``(N, S)``.
+
+    :returns: *Shape:* ``(N, S)``, bool, where ``seqs`` is.
+    """
+    places = torch.arange(seqs.size(1))
+
+    inside = places < torch.tensor(ends)[:, None]
+
+    if begins is not None:
+        inside &= places >= torch.tensor(begins)[:, None]
+
+    return inside.to(seqs.device)
 
 
 def layout_of(seqs: Tensor, lengths: Sequence[int]) -> BatchLayout:

@@ -200,6 +200,45 @@ def write_corpora(folder: Path) -> None:
             write(corpus["target"], (target for _, target in pairs))
 
 
+def check_select(command: str, folder: Path) -> None:
+    """With a tiny model that is warmed up for two steps, on a few pairs."""
+    pool, seeds = (
+        [(p.source, p.target) for p in generate(BuiltinConfig(part=part, size=size))]
+        for part, size in (("pretrain", 60), ("trusted", 8))
+    )
+
+    for name, pairs in (("pool", pool), ("seeds", [pair for pair in seeds if pair not in pool])):
+        text = "".join(f"{source}\t{target}\n" for source, target in pairs)
+
+        (folder / f"{name}.tsv").write_text(text, encoding="utf-8")
+
+    corpora = [
+        {"split": split, "direction": "eng_Latn-deu_Latn", "path": f"{name}.tsv"}
+        for split, name in (("train", "pool"), ("seeds", "seeds"))
+    ]
+
+    section = {"name": None, "family": "parallel_text", "config_overrides": {"corpora": corpora}}
+
+    (folder / "pool.yaml").write_text(yaml.safe_dump({"dataset": section}), encoding="utf-8")
+
+    args = shlex.split(command)[1:]
+
+    if "--config-file" not in args:
+        args += ["--config-file", "pool.yaml"]
+
+    result = run_program(
+        *(*args, "--config", "common.torch.num_threads=1", "tokenizer.name=builtin-ende"),
+        *("warmup.num_steps=2", "warmup.batch_size=8", "scoring.amp=false", "layers.stride=1"),
+        *("model={name: null, family: nllb, arch: tiny_builtin}", "dataset.seed_split=seeds"),
+        *("curvature.num_pairs=20", "curvature.num_shards=1", "diversity.num_selected=10"),
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+    assert (folder / "OUT" / "scores.parquet").is_file()
+    assert (folder / "OUT" / "selected.yaml").is_file()
+
+
 def check_report(command: str, folder: Path) -> None:
     runs = [write_run(folder / name, {20: 3.0}) for name in ("a", "b")]
 
@@ -323,6 +362,7 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt embed OUT --preset .+": check_embed,
     r"fairseq2 mt (finetune OUT|check) --preset .+": check_run,
     r"fairseq2 mt report OUT RUN...": check_report,
+    r"fairseq2 mt select OUT --preset .+": check_select,
     r"fairseq2 mt translate OUT --preset .+": check_translate,
     r"fairseq2 mt evaluate OUT .+": check_evaluate,
     r"uv .+": check_uv,

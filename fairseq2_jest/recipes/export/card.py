@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairseq2_jest.recipes.yaml_text import to_yaml
 from fairseq2_jest.report.measures import MEASURES
 from fairseq2_jest.report.runs import Run, Validation
 
@@ -45,7 +46,7 @@ def write_card(file: Path, run: Run, step: int, *, library: str = "transformers"
         "Put this into `config.yaml` and run `fairseq2 mt finetune OUT --config-file config.yaml`.",
         "",
         "```yaml",
-        _yaml(run.config),
+        to_yaml(run.config).rstrip(),
         "```",
         "",
     ]
@@ -170,18 +171,4 @@ def _selection(run: Run, step: int) -> list[str]:
 
 
 def _section(section: Mapping[str, Any]) -> list[str]:
-    return ["```yaml", _yaml(section), "```"]
-
-
-def _yaml(content: Mapping[str, Any]) -> str:
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    stream = StringIO()
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.dump(dict(content), stream)
-
-    return stream.getvalue().rstrip()
+    return ["```yaml", to_yaml(section).rstrip(), "```"]
