@@ -203,8 +203,11 @@ def write_corpora(folder: Path) -> None:
 def check_select(command: str, folder: Path) -> None:
     """With a tiny model that is warmed up for two steps, on a few pairs."""
     pool, seeds = (
-        [(p.source, p.target) for p in generate(BuiltinConfig(part=part, size=size))]
-        for part, size in (("pretrain", 60), ("trusted", 8))
+        [(pair.source, pair.target) for pair in generate(config)]
+        for config in (
+            BuiltinConfig(part="pretrain", size=60),
+            BuiltinConfig(part="trusted", size=8),
+        )
     )
 
     for name, pairs in (("pool", pool), ("seeds", [pair for pair in seeds if pair not in pool])):
