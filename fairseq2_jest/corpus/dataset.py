@@ -85,6 +85,11 @@ class Corpus:
         return any(p.manifest.labels for p in self.parts)
 
     @property
+    def has_synthetic(self) -> bool:
+        """Whether the sources of any pair were made by a model."""
+        return any(p.synthetic for p in self.parts)
+
+    @property
     def digest(self) -> str:
         """Hex digest that is the same exactly if every row is."""
         return json_sha256([(p.manifest.digest, p.synthetic) for p in self.parts])

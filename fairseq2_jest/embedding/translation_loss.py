@@ -51,7 +51,7 @@ class TranslationLoss:
 
     def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
         """The tokens that scoring takes through encoder and decoder, padding left out."""
-        sources = self._formats.lengths(pairs.source, pairs.source_langs, "source")
+        sources = self._formats.source_lengths(pairs)
         targets = self._formats.lengths(pairs.target, pairs.target_langs, "target")
 
         return sum(sources), sum(targets) - len(targets)
@@ -96,7 +96,7 @@ class TranslationLoss:
     def sequences(self, pairs: TokenizedPairs) -> tuple[list[Tensor], list[Tensor]]:
         """What encoder and decoder are given of each pair, special tokens included."""
         return (
-            self._formats.sequences(pairs.source, pairs.source_langs, "source"),
+            self._formats.sources(pairs),
             self._formats.sequences(pairs.target, pairs.target_langs, "target"),
         )
 

@@ -58,7 +58,7 @@ class EncoderDecoder(PairModel):
 
     @override
     def batches(self, pairs: TokenizedPairs) -> list[list[int]]:
-        sources = self._formats.lengths(pairs.source, pairs.source_langs, "source")
+        sources = self._formats.source_lengths(pairs)
         targets = self._formats.lengths(pairs.target, pairs.target_langs, "target")
 
         lengths = [max(both) for both in zip(sources, targets, strict=True)]
@@ -69,9 +69,7 @@ class EncoderDecoder(PairModel):
     def predict(self, pairs: TokenizedPairs) -> Prediction:
         model = self._model
 
-        sources, source_lens = self._padded(
-            self._formats.sequences(pairs.source, pairs.source_langs, "source")
-        )
+        sources, source_lens = self._padded(self._formats.sources(pairs))
         targets, target_lens = self._padded(
             self._formats.sequences(pairs.target, pairs.target_langs, "target")
         )

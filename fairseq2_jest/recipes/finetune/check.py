@@ -7,6 +7,7 @@ from fairseq2.recipe.component import ComponentManager
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
@@ -44,6 +45,9 @@ def check(config: FinetuneConfig) -> list[str]:
 
         if split == config.dataset.train_split:
             num_train = len(corpus)
+
+            if corpus.has_synthetic:
+                lines.append(f"  {Mix.of(corpus, config.dataset.synthetic_ratio)}")
 
     components = resolver.resolve(ComponentManager)
 
