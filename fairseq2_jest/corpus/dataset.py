@@ -157,10 +157,11 @@ class ParallelText:
 
     def __init__(self, config: ParallelTextConfig) -> None:
         self._config = config
+        self._corpora = [*config.corpora, *config.synthetic_corpora]
 
     def splits(self) -> set[str]:
         """Return the names of the splits."""
-        return {c.split for c in self._config.corpora}
+        return {c.split for c in self._corpora}
 
     def open(self, split: str) -> Corpus:
         """Open ``split``, preparing its corpora where that has not been done.
@@ -171,7 +172,7 @@ class ParallelText:
         from fairseq2_jest.corpus.prepare import prepare_corpus
         from fairseq2_jest.corpus.table import CorpusTable
 
-        configs = [c for c in self._config.corpora if c.split == split]
+        configs = [c for c in self._corpora if c.split == split]
         if not configs:
             raise CorpusError(
                 f"The data set has no split '{split}'; name one of "

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -151,7 +151,7 @@ def _prepare(
                 result = item if isinstance(item, Reject) else clean(item)
                 counts.add(result)
                 if isinstance(result, Reject):
-                    rejects.write(reject_line(result, reader))
+                    rejects.write(reject_line(result, reader.names))
                 else:
                     table.write(*_row(result))
         if _stamps(reader) != stamps:
@@ -196,9 +196,9 @@ def _clean(record: Record, reader: Reader, config: CleaningConfig) -> Record | R
     return Record(record.line, source, target, label or None)
 
 
-def reject_line(reject: Reject, reader: Reader) -> str:
-    """Return the line of ``rejects.tsv`` for ``reject``."""
-    name = normalize_text(reader.names[reject.file])
+def reject_line(reject: Reject, names: Sequence[str]) -> str:
+    """Return the line of ``rejects.tsv`` for ``reject``, given what the files are called."""
+    name = normalize_text(names[reject.file])
     return "\t".join((name, str(reject.line), reject.reason.value, reject.excerpt)) + "\n"
 
 
