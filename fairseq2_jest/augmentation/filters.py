@@ -11,9 +11,9 @@ from fairseq2_jest.augmentation.language_identification import LanguageProbabili
 from fairseq2_jest.corpus.cleaning import Reason, pair_damage
 from fairseq2_jest.corpus.config import CleaningConfig
 
-# A unit of up to 64 characters four times in a row or more; the shortest unit comes first, and the
-# longest row of it.
-_LOOP: Final = re.compile(r"(.{1,64}?)\1{3,}", re.DOTALL)
+# A unit of up to 64 characters four times in a row or more. The longest unit comes first: a short
+# one may stand four times in a longer, as in "bzzzz bzzzz bzzzz bzzzz".
+_LOOP: Final = re.compile(r"(.{1,64})\1{3,}", re.DOTALL)
 
 _MIN_LOOP_CHARS: Final = 12
 """Shorter ones are dots, dashes, digits, laughter."""
@@ -51,7 +51,7 @@ class PairFilter:
         if copied is not None and copied_share(source, target) > copied:
             return Reason.COPY
 
-        if loops is not None and loop_share(source) > max(loops, loop_share(target)):
+        if loops is not None and loop_share(source) > loops >= loop_share(target):
             return Reason.LOOP
 
         if not is_of_language(source, self._language, config.min_language_probability):
@@ -73,7 +73,7 @@ def copied_share(source: str, target: str) -> float:
 
 def loop_share(text: str) -> float:
     """The share of ``text`` that is its longest stretch in which something comes four times or more
-    in a row; 0 where that is short."""
+    in a row, give or take a fourth of it; 0 where that is short."""
     longest = max((len(match.group()) for match in _LOOP.finditer(text)), default=0)
 
     return longest / len(text) if longest >= _MIN_LOOP_CHARS else 0.0
