@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from fairseq2_jest.embedding.builtin_reference import (
+    BuiltinReferenceConfig,
+    create_builtin_reference_encoder,
+)
 from tests.backtranslating import (
     BLOCK_SIZE,
     NUM_LINES,
@@ -20,6 +26,7 @@ from tests.backtranslating import (
     start,
     start_ranks,
 )
+from tests.hugging_face import library
 from tests.integration.forked import run_program
 from tests.translating import finish, log_of, make_run, write_lines
 
@@ -146,6 +153,40 @@ def test_other_filters_and_noise_translate_nothing_again_but_another_seed_is_ref
     num_words = [sum(len(s.split()) for s in table["source"]) for table in (noised, plain)]
 
     assert 0.3 < num_words[0] / num_words[1] < 0.8
+
+
+def test_the_reference_scores_what_the_other_filters_left(
+    alone: Path, run: Path, text: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    shutil.copytree(alone, out)
+
+    pairs = pq.read_table(alone / PAIRS).to_pydict()
+
+    reference = create_builtin_reference_encoder(library(), BuiltinReferenceConfig())
+
+    scores = (reference.encode(pairs["source"]) * reference.encode(pairs["target"])).sum(axis=1)
+
+    limit = float(np.median(scores)) + 1e-4
+
+    overrides = (f"filters.min_reference_score={limit}", "reference_encoder.name=builtin")
+
+    finish(start(out, run, text, *SAMPLING, *overrides))
+
+    kept = pq.read_table(out / PAIRS).to_pydict()
+
+    assert kept["line"] == [
+        line for line, score in zip(pairs["line"], scores, strict=True) if score >= limit
+    ]
+    assert 0 < len(kept["line"]) < len(pairs["line"])
+
+    numbers = json.loads((out / "backtranslate.json").read_text("utf-8"))
+
+    assert numbers["rejected_pairs"]["low reference score"] == len(pairs["line"]) - len(
+        kept["line"]
+    )
+    assert numbers["new_lines"] == 0
 
 
 def test_a_fine_tune_takes_synthetic_pairs_beside_its_own(alone: Path, tmp_path: Path) -> None:
