@@ -147,6 +147,11 @@ def export_parser() -> ArgumentParser:
         type=Path,
         help="of a run: where its checkpoints are, if not in MODEL/checkpoints",
     )
+    parser.add_argument(
+        "--adapter",
+        action="store_true",
+        help="of a run with an adapter: the adapter alone, for peft; else it is merged",
+    )
 
     return parser
 

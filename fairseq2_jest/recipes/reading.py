@@ -76,11 +76,7 @@ def create_selecting_reader(
     """
     check_languages(corpus, tokenizer)
 
-    components = context.resolver.resolve(ComponentManager)
-
-    selector = components.create_component(
-        BatchSelector, batch_selector.name, batch_selector.config
-    )
+    selector = create_selector(context, batch_selector)
 
     learner = learner_loss = reference_loss = None
 
@@ -154,6 +150,7 @@ def create_selecting_reader(
             learner_loss=learner_loss,
             reference=reference,
             reference_loss=reference_loss,
+            max_num_tokens=batch_selector.max_learner_tokens,
         ),
         batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,
@@ -164,6 +161,13 @@ def create_selecting_reader(
         if log_file is None or audit is None
         else SelectionAudit(audit, log_file.with_name("selection_audit.jsonl"), corpus),
     )
+
+
+def create_selector(context: RecipeContext, section: BatchSelectorSection) -> BatchSelector:
+    """The selector that a section names."""
+    components = context.resolver.resolve(ComponentManager)
+
+    return components.create_component(BatchSelector, section.name, section.config)
 
 
 def open_reference(

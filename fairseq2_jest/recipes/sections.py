@@ -7,9 +7,10 @@ from math import isfinite
 
 from fairseq2.recipe.config import DatasetSection, SupportsStructure, structure_component_config
 from fairseq2.runtime.dependency import DependencyResolver
-from fairseq2.utils.validation import ValidationResult
+from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
+from fairseq2_jest.adapters.adapter import NO_ADAPTER, Adapter, NoAdapterConfig
 from fairseq2_jest.embedding.reference import ReferenceEncoder, SentenceTransformerConfig
 from fairseq2_jest.selection.joint import JointConfig
 from fairseq2_jest.selection.selector import BatchSelector
@@ -80,7 +81,7 @@ class BitextSection(PairsSection):
 
 
 @dataclass(kw_only=True)
-class BatchSelectorSection(SupportsStructure):
+class BatchSelectorSection(SupportsStructure, Validatable):
     """The component that chooses what a step trains on."""
 
     name: str = "joint"
@@ -93,9 +94,25 @@ class BatchSelectorSection(SupportsStructure):
     """How many of the model's encoder layers the learner's similarity is taken from; ``None`` for
     all."""
 
+    max_learner_tokens: int | None = None
+    """How many tokens of a side, special ones left out, the learner looks at and the reference
+    model loses on; ``None`` for all. Training takes whole pairs."""
+
     @override
     def structure(self, resolver: DependencyResolver) -> None:
         self.config = structure_component_config(resolver, BatchSelector, self.name, self.config)
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        if self.max_learner_tokens is not None and self.max_learner_tokens < 1:
+            result.add_error(
+                f"`max_learner_tokens` must be at least 1 or null, but is "
+                f"{self.max_learner_tokens}."
+            )
+
+        return result
 
 
 @dataclass(kw_only=True)
@@ -111,3 +128,18 @@ class ReferenceEncoderSection(SupportsStructure):
     @override
     def structure(self, resolver: DependencyResolver) -> None:
         self.config = structure_component_config(resolver, ReferenceEncoder, self.name, self.config)
+
+
+@dataclass(kw_only=True)
+class AdapterSection(SupportsStructure):
+    """What is trained in the place of the whole model."""
+
+    name: str = NO_ADAPTER
+    """``none``, ``lora``, or one that somebody registered."""
+
+    config: object = field(default_factory=NoAdapterConfig)
+    """The config of that adapter."""
+
+    @override
+    def structure(self, resolver: DependencyResolver) -> None:
+        self.config = structure_component_config(resolver, Adapter, self.name, self.config)

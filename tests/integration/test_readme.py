@@ -207,12 +207,13 @@ def check_report(command: str, folder: Path) -> None:
     assert (folder / "OUT" / "report.html").is_file()
 
 
-def write_finished_run(folder: Path) -> None:
+def write_finished_run(folder: Path, *overrides: str) -> None:
     """A short run of the demo in ``RUN``."""
     result = run_program(
         *("mt", "finetune", "RUN", "--preset", "demo-iid", "--config", *SHORT),
         *("batch_selector.config.batch_size=12", "dataset.valid_split=null"),
         *("regime.validate_every_n_steps=null", "regime.score_metric=null"),
+        *overrides,
         folder=folder,
     )
 
@@ -287,6 +288,17 @@ def check_export(command: str, folder: Path) -> None:
     }
 
 
+def check_adapter_export(command: str, folder: Path) -> None:
+    write_finished_run(folder, "adapter.name=lora")
+
+    result = run_program(*shlex.split(command)[1:], folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+    assert {"adapter_config.json", "adapter_model.safetensors", "README.md"} == {
+        file.name for file in (folder / "OUT").iterdir()
+    }
+
+
 RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"make [\w-]+": check_make_target,
     r"pip install \.": check_install,
@@ -301,6 +313,7 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt finetune OUT2 --preset .+": check_mixed,
     r"torchrun --no-python --nproc-per-node 4": check_torchrun,
     r"fairseq2 mt export OUT RUN": check_export,
+    r"fairseq2 mt export OUT RUN --adapter": check_adapter_export,
 }
 
 

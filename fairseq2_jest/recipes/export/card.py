@@ -11,15 +11,17 @@ from fairseq2_jest.report.measures import MEASURES
 from fairseq2_jest.report.runs import Run, Validation
 
 
-def write_card(file: Path, run: Run, step: int) -> None:
+def write_card(file: Path, run: Run, step: int, *, library: str = "transformers") -> None:
     """Writes the card of the model at ``step`` of ``run``.
+
+    :param library: What loads it, by its name on the hub.
 
     :raises OSError: The file cannot be written.
     """
     base = base_model(run.config)
 
     lines = [
-        *_front_matter(run, base),
+        *_front_matter(run, library),
         "",
         f"# {run.folder.resolve().name}",
         "",
@@ -64,12 +66,20 @@ def base_model(config: Mapping[str, Any]) -> str:
     return f"A new model of the architecture {model.get('family')}/{model.get('arch')}"
 
 
-def _front_matter(run: Run, base: str) -> list[str]:
-    repo = base.removeprefix("hg://").removeprefix("hf://").partition("?")[0]
+def hub_name(config: Mapping[str, Any]) -> str | None:
+    """What a run began from, by its name on Hugging Face's hub; ``None`` if it is not there."""
+    base = base_model(config)
 
-    lines = ["---", "library_name: transformers", "pipeline_tag: translation"]
+    if not base.startswith(("hg://", "hf://")):
+        return None
 
-    if base.startswith(("hg://", "hf://")):
+    return base.removeprefix("hg://").removeprefix("hf://").partition("?")[0]
+
+
+def _front_matter(run: Run, library: str) -> list[str]:
+    lines = ["---", f"library_name: {library}", "pipeline_tag: translation"]
+
+    if (repo := hub_name(run.config)) is not None:
         lines.append(f"base_model: {repo}")
 
     if run.validations:
