@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -241,7 +242,7 @@ def _bias(pool: ScoredPool) -> list[str]:
     groups = {
         f"{low:,} to {high:,} letters": (lengths >= low)
         & ((lengths < high) if place < len(edges) - 2 else (lengths <= high))
-        for place, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        for place, (low, high) in enumerate(pairwise(edges.tolist()))
     }
 
     parts.append(_group_table(pool, "By the length of the target.", "target", groups))
