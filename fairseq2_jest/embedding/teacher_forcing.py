@@ -58,14 +58,14 @@ class TeacherForcing:
     def lengths(self, pairs: TokenizedPairs) -> tuple[list[int], list[int]]:
         """The tokens of each pair's source and target, special ones included."""
         return (
-            self._formats.lengths(pairs.source, pairs.source_langs, "source"),
+            self._formats.source_lengths(pairs),
             self._formats.lengths(pairs.target, pairs.target_langs, "target"),
         )
 
     def sequences(self, pairs: TokenizedPairs) -> tuple[list[Tensor], list[Tensor]]:
         """What encoder and decoder are given of each pair, special tokens included."""
         return (
-            self._formats.sequences(pairs.source, pairs.source_langs, "source"),
+            self._formats.sources(pairs),
             self._formats.sequences(pairs.target, pairs.target_langs, "target"),
         )
 

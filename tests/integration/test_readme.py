@@ -158,7 +158,7 @@ def check_run(command: str, folder: Path) -> None:
 
         return
 
-    (log,) = folder.glob("OUT/*/selection.jsonl")
+    (log,) = folder.glob("OUT*/*/selection.jsonl")
 
     assert [line["step"] for line in chosen(log.parent)] == [1, 2]
     assert list(log.parent.glob("metrics/**/*.jsonl"))
@@ -285,6 +285,33 @@ def check_translate(command: str, folder: Path) -> None:
     assert len(lines) == 4 and lines[1] == lines[3] == ""
 
 
+def check_backtranslate(command: str, folder: Path) -> None:
+    """With the model of a run of two steps, whose words are in no language."""
+    write_finished_run(folder)
+
+    pairs = generate(BuiltinConfig(part="trusted", size=80))
+
+    (folder / "MONO").write_text("".join(f"{p.target}\n" for p in pairs), encoding="utf-8")
+
+    result = run_program(
+        *shlex.split(command)[1:],
+        *("common.torch.num_threads=1", "seq2seq_generator.config.max_gen_len=8"),
+        *("filters.min_language_probability=null", "filters.max_loop_share=null"),
+        "filters.max_length_ratio=.inf",
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+    assert (folder / "OUT" / "synthetic.yaml").is_file()
+
+
+def check_mixed(command: str, folder: Path) -> None:
+    (before,) = (c for c in COMMANDS if c.startswith("fairseq2 mt backtranslate"))
+
+    check_backtranslate(before, folder)
+    check_run(command, folder)
+
+
 def check_torchrun(command: str, folder: Path) -> None:
     """What stands before a command: its options are those of torchrun."""
     parser = get_args_parser()
@@ -370,6 +397,8 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt evaluate OUT .+": check_evaluate,
     r"uv .+": check_uv,
     r"pip install 'sacrebleu.+": check_requirement,
+    r"fairseq2 mt backtranslate OUT --preset .+": check_backtranslate,
+    r"fairseq2 mt finetune OUT2 --preset .+": check_mixed,
     r"torchrun --no-python --nproc-per-node 4": check_torchrun,
     r"fairseq2 mt export OUT RUN": check_export,
     r"fairseq2 mt export OUT RUN --adapter": check_adapter_export,
@@ -402,5 +431,10 @@ def test_every_preset_that_is_named_is_there() -> None:
 
     assert listed == known
     others = {p.name for c in ("embed", "evaluate", "select", "translate") for p in list_presets(c)}
+    others = {
+        p.name
+        for command in ("backtranslate", "embed", "select", "translate")
+        for p in list_presets(command)
+    }
 
     assert named <= known | others
