@@ -85,6 +85,15 @@ class TokenizedPairs:
     def __len__(self) -> int:
         return len(self.source)
 
+    def cut(self, max_num_tokens: int) -> TokenizedPairs:
+        """The same pairs, of each side its first tokens only."""
+        return TokenizedPairs(
+            source=[side[:max_num_tokens] for side in self.source],
+            target=[side[:max_num_tokens] for side in self.target],
+            source_langs=self.source_langs,
+            target_langs=self.target_langs,
+        )
+
     def take(self, indices: Sequence[int]) -> TokenizedPairs:
         """The pairs at ``indices``, in that order."""
         return TokenizedPairs(

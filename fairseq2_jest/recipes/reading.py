@@ -143,6 +143,7 @@ def create_selecting_reader(
             learner_loss=learner_loss,
             reference=reference,
             reference_loss=reference_loss,
+            max_num_tokens=batch_selector.max_learner_tokens,
         ),
         batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,

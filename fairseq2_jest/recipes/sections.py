@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fairseq2.recipe.config import DatasetSection, SupportsStructure, structure_component_config
 from fairseq2.runtime.dependency import DependencyResolver
-from fairseq2.utils.validation import ValidationResult
+from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
 from fairseq2_jest.adapters.adapter import NO_ADAPTER, Adapter, NoAdapterConfig
@@ -67,7 +67,7 @@ class BitextSection(PairsSection):
 
 
 @dataclass(kw_only=True)
-class BatchSelectorSection(SupportsStructure):
+class BatchSelectorSection(SupportsStructure, Validatable):
     """The component that chooses what a step trains on."""
 
     name: str = "joint"
@@ -80,9 +80,25 @@ class BatchSelectorSection(SupportsStructure):
     """How many of the model's encoder layers the learner's similarity is taken from; ``None`` for
     all."""
 
+    max_learner_tokens: int | None = None
+    """How many tokens of a side, special ones left out, the learner looks at and the reference
+    model loses on; ``None`` for all. Training takes whole pairs."""
+
     @override
     def structure(self, resolver: DependencyResolver) -> None:
         self.config = structure_component_config(resolver, BatchSelector, self.name, self.config)
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        if self.max_learner_tokens is not None and self.max_learner_tokens < 1:
+            result.add_error(
+                f"`max_learner_tokens` must be at least 1 or null, but is "
+                f"{self.max_learner_tokens}."
+            )
+
+        return result
 
 
 @dataclass(kw_only=True)

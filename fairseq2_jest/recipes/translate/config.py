@@ -20,6 +20,7 @@ from typing_extensions import override
 from fairseq2_jest.corpus.errors import CorpusError
 from fairseq2_jest.corpus.pair import parse_direction
 from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
+from fairseq2_jest.translation.batched_search import BATCHED_BEAM_SEARCH
 from fairseq2_jest.translation.config import InputConfig, OutputConfig, TranslationConfig
 
 
@@ -54,9 +55,12 @@ class TranslateConfig(Validatable):
     # A bound that does not depend on the longest source of a batch, so that neither does the
     # translation of a line.
     seq2seq_generator: Seq2SeqGeneratorSection = field(
-        default_factory=lambda: Seq2SeqGeneratorSection(config=BeamSearchConfig(max_gen_len=256))
+        default_factory=lambda: Seq2SeqGeneratorSection(
+            name=BATCHED_BEAM_SEARCH, config=BeamSearchConfig(max_gen_len=256)
+        )
     )
-    """The beam search."""
+    """The beam search: ``batched_beam_search``, which searches for all lines of a batch at once, or
+    fairseq2's ``beam_search``, which finds the same and takes models and algorithms of any kind."""
 
     generator: GeneratorSection = field(default_factory=GeneratorSection)
     """Automatic mixed precision; ``model.dtype`` is the dtype of the weights."""
