@@ -158,7 +158,7 @@ def check_run(command: str, folder: Path) -> None:
 
         return
 
-    (log,) = folder.glob("OUT/*/selection.jsonl")
+    (log,) = folder.glob("OUT*/*/selection.jsonl")
 
     assert [line["step"] for line in chosen(log.parent)] == [1, 2]
     assert list(log.parent.glob("metrics/**/*.jsonl"))
@@ -200,6 +200,48 @@ def write_corpora(folder: Path) -> None:
             write(corpus["target"], (target for _, target in pairs))
 
 
+def check_select(command: str, folder: Path) -> None:
+    """With a tiny model that is warmed up for two steps, on a few pairs."""
+    pool, seeds = (
+        [(pair.source, pair.target) for pair in generate(config)]
+        for config in (
+            BuiltinConfig(part="pretrain", size=60),
+            BuiltinConfig(part="trusted", size=8),
+        )
+    )
+
+    for name, pairs in (("pool", pool), ("seeds", [pair for pair in seeds if pair not in pool])):
+        text = "".join(f"{source}\t{target}\n" for source, target in pairs)
+
+        (folder / f"{name}.tsv").write_text(text, encoding="utf-8")
+
+    corpora = [
+        {"split": split, "direction": "eng_Latn-deu_Latn", "path": f"{name}.tsv"}
+        for split, name in (("train", "pool"), ("seeds", "seeds"))
+    ]
+
+    section = {"name": None, "family": "parallel_text", "config_overrides": {"corpora": corpora}}
+
+    (folder / "pool.yaml").write_text(yaml.safe_dump({"dataset": section}), encoding="utf-8")
+
+    args = shlex.split(command)[1:]
+
+    if "--config-file" not in args:
+        args += ["--config-file", "pool.yaml"]
+
+    result = run_program(
+        *(*args, "--config", "common.torch.num_threads=1", "tokenizer.name=builtin-ende"),
+        *("warmup.num_steps=2", "warmup.batch_size=8", "scoring.amp=false", "layers.stride=1"),
+        *("model={name: null, family: nllb, arch: tiny_builtin}", "dataset.seed_split=seeds"),
+        *("curvature.num_pairs=20", "curvature.num_shards=1", "diversity.num_selected=10"),
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+    assert (folder / "OUT" / "scores.parquet").is_file()
+    assert (folder / "OUT" / "selected.yaml").is_file()
+
+
 def check_report(command: str, folder: Path) -> None:
     runs = [write_run(folder / name, {20: 3.0}) for name in ("a", "b")]
 
@@ -209,12 +251,13 @@ def check_report(command: str, folder: Path) -> None:
     assert (folder / "OUT" / "report.html").is_file()
 
 
-def write_finished_run(folder: Path) -> None:
+def write_finished_run(folder: Path, *overrides: str) -> None:
     """A short run of the demo in ``RUN``."""
     result = run_program(
         *("mt", "finetune", "RUN", "--preset", "demo-iid", "--config", *SHORT),
         *("batch_selector.config.batch_size=12", "dataset.valid_split=null"),
         *("regime.validate_every_n_steps=null", "regime.score_metric=null"),
+        *overrides,
         folder=folder,
     )
 
@@ -242,6 +285,33 @@ def check_translate(command: str, folder: Path) -> None:
     assert len(lines) == 4 and lines[1] == lines[3] == ""
 
 
+def check_backtranslate(command: str, folder: Path) -> None:
+    """With the model of a run of two steps, whose words are in no language."""
+    write_finished_run(folder)
+
+    pairs = generate(BuiltinConfig(part="trusted", size=80))
+
+    (folder / "MONO").write_text("".join(f"{p.target}\n" for p in pairs), encoding="utf-8")
+
+    result = run_program(
+        *shlex.split(command)[1:],
+        *("common.torch.num_threads=1", "seq2seq_generator.config.max_gen_len=8"),
+        *("filters.min_language_probability=null", "filters.max_loop_share=null"),
+        "filters.max_length_ratio=.inf",
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+    assert (folder / "OUT" / "synthetic.yaml").is_file()
+
+
+def check_mixed(command: str, folder: Path) -> None:
+    (before,) = (c for c in COMMANDS if c.startswith("fairseq2 mt backtranslate"))
+
+    check_backtranslate(before, folder)
+    check_run(command, folder)
+
+
 def check_torchrun(command: str, folder: Path) -> None:
     """What stands before a command: its options are those of torchrun."""
     parser = get_args_parser()
@@ -258,6 +328,17 @@ def check_export(command: str, folder: Path) -> None:
 
     assert result.code == 0, result.err[-3000:]
     assert {"config.json", "model.safetensors", "README.md"} <= {
+        file.name for file in (folder / "OUT").iterdir()
+    }
+
+
+def check_adapter_export(command: str, folder: Path) -> None:
+    write_finished_run(folder, "adapter.name=lora")
+
+    result = run_program(*shlex.split(command)[1:], folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+    assert {"adapter_config.json", "adapter_model.safetensors", "README.md"} == {
         file.name for file in (folder / "OUT").iterdir()
     }
 
@@ -311,12 +392,16 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt embed OUT --preset .+": check_embed,
     r"fairseq2 mt (finetune OUT|check) --preset .+": check_run,
     r"fairseq2 mt report OUT RUN...": check_report,
+    r"fairseq2 mt select OUT --preset .+": check_select,
     r"fairseq2 mt translate OUT --preset .+": check_translate,
     r"fairseq2 mt evaluate OUT .+": check_evaluate,
     r"uv .+": check_uv,
     r"pip install 'sacrebleu.+": check_requirement,
+    r"fairseq2 mt backtranslate OUT --preset .+": check_backtranslate,
+    r"fairseq2 mt finetune OUT2 --preset .+": check_mixed,
     r"torchrun --no-python --nproc-per-node 4": check_torchrun,
     r"fairseq2 mt export OUT RUN": check_export,
+    r"fairseq2 mt export OUT RUN --adapter": check_adapter_export,
 }
 
 
@@ -346,5 +431,10 @@ def test_every_preset_that_is_named_is_there() -> None:
 
     assert listed == known
     others = {p.name for c in ("embed", "evaluate", "select", "translate") for p in list_presets(c)}
+    others = {
+        p.name
+        for command in ("backtranslate", "embed", "select", "translate")
+        for p in list_presets(command)
+    }
 
     assert named <= known | others

@@ -7,19 +7,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairseq2_jest.recipes.yaml_text import to_yaml
 from fairseq2_jest.report.measures import MEASURES
 from fairseq2_jest.report.runs import Run, Validation
 
 
-def write_card(file: Path, run: Run, step: int) -> None:
+def write_card(file: Path, run: Run, step: int, *, library: str = "transformers") -> None:
     """Writes the card of the model at ``step`` of ``run``.
+
+    :param library: What loads it, by its name on the hub.
 
     :raises OSError: The file cannot be written.
     """
     base = base_model(run.config)
 
     lines = [
-        *_front_matter(run, base),
+        *_front_matter(run, library),
         "",
         f"# {run.folder.resolve().name}",
         "",
@@ -43,7 +46,7 @@ def write_card(file: Path, run: Run, step: int) -> None:
         "Put this into `config.yaml` and run `fairseq2 mt finetune OUT --config-file config.yaml`.",
         "",
         "```yaml",
-        _yaml(run.config),
+        to_yaml(run.config).rstrip(),
         "```",
         "",
     ]
@@ -64,12 +67,20 @@ def base_model(config: Mapping[str, Any]) -> str:
     return f"A new model of the architecture {model.get('family')}/{model.get('arch')}"
 
 
-def _front_matter(run: Run, base: str) -> list[str]:
-    repo = base.removeprefix("hg://").removeprefix("hf://").partition("?")[0]
+def hub_name(config: Mapping[str, Any]) -> str | None:
+    """What a run began from, by its name on Hugging Face's hub; ``None`` if it is not there."""
+    base = base_model(config)
 
-    lines = ["---", "library_name: transformers", "pipeline_tag: translation"]
+    if not base.startswith(("hg://", "hf://")):
+        return None
 
-    if base.startswith(("hg://", "hf://")):
+    return base.removeprefix("hg://").removeprefix("hf://").partition("?")[0]
+
+
+def _front_matter(run: Run, library: str) -> list[str]:
+    lines = ["---", f"library_name: {library}", "pipeline_tag: translation"]
+
+    if (repo := hub_name(run.config)) is not None:
         lines.append(f"base_model: {repo}")
 
     if run.validations:
@@ -160,18 +171,4 @@ def _selection(run: Run, step: int) -> list[str]:
 
 
 def _section(section: Mapping[str, Any]) -> list[str]:
-    return ["```yaml", _yaml(section), "```"]
-
-
-def _yaml(content: Mapping[str, Any]) -> str:
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    stream = StringIO()
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.dump(dict(content), stream)
-
-    return stream.getvalue().rstrip()
+    return ["```yaml", to_yaml(section).rstrip(), "```"]

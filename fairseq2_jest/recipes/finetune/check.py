@@ -6,9 +6,11 @@ from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
+from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.finetune.comet import FIELD
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.reading import (
@@ -22,6 +24,7 @@ from fairseq2_jest.recipes.reading import (
 def check(config: FinetuneConfig) -> list[str]:
     """Opens the splits, checks their languages, and returns a line about each part of the run.
 
+    :raises AdapterError: The adapter does not fit the model.
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     :raises EvaluationError: COMET is asked for, and not there.
@@ -48,6 +51,12 @@ def check(config: FinetuneConfig) -> list[str]:
 
         if split == config.dataset.train_split:
             num_train = len(corpus)
+
+            if corpus.has_synthetic:
+                lines.append(f"  {Mix.of(corpus, config.dataset.synthetic_ratio)}")
+
+    if (line := check_adapter(context, config.adapter, config.model)) is not None:
+        lines.append(line)
 
     selector = create_selector(context, config.batch_selector)
 

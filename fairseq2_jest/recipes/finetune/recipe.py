@@ -11,12 +11,14 @@ from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.recipe.composition import register_reference_model
 from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task
+from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.evaluation.validation import TranslationEvalUnit
 from fairseq2_jest.models.generation import ignore_prompt_scores
+from fairseq2_jest.recipes.adapting import attach_adapter
 from fairseq2_jest.recipes.export.export import tokenizer_file
 from fairseq2_jest.recipes.export.hook import complete_exports
 from fairseq2_jest.recipes.finetune.comet import open_comet
@@ -45,6 +47,21 @@ class FinetuneRecipe(Recipe):
     @override
     def register(self, container: DependencyContainer) -> None:
         register_reference_model(container, "reference_model")
+
+    @override
+    def setup_model(self, context: RecipeContext, model: Module, newly_initialized: bool) -> Module:
+        config = context.get_config_as(FinetuneConfig)
+
+        attach_adapter(
+            context,
+            model,
+            config.adapter,
+            model_section=config.model,
+            optimizer=config.optimizer,
+            seed=config.common.seed,
+        )
+
+        return model
 
     @override
     def create_task(self, context: RecipeContext) -> Task:
