@@ -58,6 +58,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         recipe="fairseq2_jest.recipes.translate.recipe:TranslateRecipe",
         check="fairseq2_jest.recipes.translate.check:check",
     ),
+    Command(
+        name="evaluate",
+        help="score translations with BLEU, chrF++, TER, spBLEU and COMET; compare systems",
+        recipe="fairseq2_jest.recipes.evaluate.recipe:EvaluateRecipe",
+        check="fairseq2_jest.recipes.evaluate.check:check",
+    ),
 )
 
 

@@ -15,6 +15,7 @@ _ERRORS: Final = (
     "fairseq2_jest.cli.usage:UsageError",
     "fairseq2_jest.corpus.errors:CorpusError",
     "fairseq2_jest.embedding.errors:EmbeddingError",
+    "fairseq2_jest.evaluation.errors:EvaluationError",
     "fairseq2_jest.influence.errors:InfluenceError",
     "fairseq2_jest.models.errors:ModelError",
     "fairseq2_jest.selection.errors:SelectionError",

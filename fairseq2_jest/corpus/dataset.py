@@ -159,6 +159,11 @@ class ParallelText:
         self._config = config
         self._corpora = [*config.corpora, *config.synthetic_corpora]
 
+    @property
+    def config(self) -> ParallelTextConfig:
+        """What describes it."""
+        return self._config
+
     def splits(self) -> set[str]:
         """Return the names of the splits."""
         return {c.split for c in self._corpora}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
-from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.data.tokenizers import TokenEncoder, Tokenizer
 from fairseq2.error import NotSupportedError
 from fairseq2.nn import BatchLayout
 from torch import Tensor
@@ -22,11 +22,16 @@ _SYNTHETIC_TAG: Final = "<BT>"
 
 
 class SequenceFormat:
-    """The special tokens around a text in one language and mode of a tokenizer."""
+    """The special tokens around a text."""
 
-    def __init__(self, prefix: Tensor, suffix: Tensor) -> None:
-        self.prefix = prefix
-        self.suffix = suffix
+    def __init__(self, prefix: Tensor | None = None, suffix: Tensor | None = None) -> None:
+        self.prefix = _indices(prefix)
+        self.suffix = _indices(suffix)
+
+    @staticmethod
+    def of(encoder: TokenEncoder) -> SequenceFormat:
+        """Those that a tokenizer adds in one language and mode."""
+        return SequenceFormat(encoder.prefix_indices, encoder.suffix_indices)
 
     def __call__(self, body: Tensor) -> Tensor:
         """Puts the special tokens around the tokens of a text."""
@@ -63,7 +68,7 @@ class SequenceFormats:
     def _create(self, lang: str, mode: str) -> SequenceFormat:
         encoder = self._tokenizer.create_encoder(task="translation", lang=lang, mode=mode)
 
-        return SequenceFormat(_indices(encoder.prefix_indices), _indices(encoder.suffix_indices))
+        return SequenceFormat.of(encoder)
 
     def get_source(self, lang: str, *, synthetic: bool) -> SequenceFormat:
         """The format of sources; those made by a model are tagged (Caswell et al. 2019, "Tagged
@@ -201,6 +206,23 @@ def pad(sequences: Sequence[Tensor], pad_idx: int) -> tuple[Tensor, list[int]]:
     seqs = torch.nn.utils.rnn.pad_sequence(list(sequences), batch_first=True, padding_value=pad_idx)
 
     return seqs, [len(sequence) for sequence in sequences]
+
+
+def places_of(seqs: Tensor, ends: Sequence[int], begins: Sequence[int] | None = None) -> Tensor:
+    """Which places of a padded batch are before each sequence's end, and not before its begin.
+
+    :param seqs: *Shape:* ``(N, S)``.
+
+    :returns: *Shape:* ``(N, S)``, bool, where ``seqs`` is.
+    """
+    places = torch.arange(seqs.size(1))
+
+    inside = places < torch.tensor(ends)[:, None]
+
+    if begins is not None:
+        inside &= places >= torch.tensor(begins)[:, None]
+
+    return inside.to(seqs.device)
 
 
 def layout_of(seqs: Tensor, lengths: Sequence[int]) -> BatchLayout:

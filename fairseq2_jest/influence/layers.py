@@ -23,7 +23,7 @@ class LayersConfig(Validatable):
     code takes 31 in place of 30.)
     """
 
-    pattern: str = r"(encoder|decoder)\.layers\.(?P<layer>\d+)\.ffn\.\w+_proj"
+    pattern: str = r"(.+\.)?layers\.(?P<layer>\d+)\.(ffn|mlp)\.\w+_proj"
     """A regular expression that the whole name of a linear layer must match; its group ``layer`` is
     the number of the layer, from 0."""
 

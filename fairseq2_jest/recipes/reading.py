@@ -18,10 +18,11 @@ from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
+from fairseq2_jest.embedding.digest import digest_of_model
 from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.reference import ReferenceEncoder
-from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_model
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.recipes.languages import tokenizer_languages
@@ -270,16 +271,33 @@ def check_fit(model: TransformerModel, name: str, tokenizer: Tokenizer, max_seq_
 
     :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
     """
-    size, known = tokenizer.vocab_info.size, model.final_proj.output_dim
+    check_sizes(
+        name,
+        tokenizer,
+        max_seq_len,
+        vocab_size=model.final_proj.output_dim,
+        # Targets go through the encoder, too.
+        longest=min(model.max_source_seq_len, model.max_target_seq_len),
+    )
 
-    if size > known:
+
+def check_sizes(
+    name: str, tokenizer: Tokenizer, max_seq_len: int, *, vocab_size: int, longest: int
+) -> None:
+    """
+    :param name: What the model is called in messages.
+    :param vocab_size: How many tokens it knows.
+    :param longest: How many it takes in a sequence.
+
+    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
+    """
+    size = tokenizer.vocab_info.size
+
+    if size > vocab_size:
         raise TrainingError(
-            f"The tokenizer has {size} tokens, but {name} knows {known}; name ones that "
+            f"The tokenizer has {size} tokens, but {name} knows {vocab_size}; name ones that "
             f"belong together."
         )
-
-    # Targets go through the encoder, too.
-    longest = min(model.max_source_seq_len, model.max_target_seq_len)
 
     if max_seq_len > longest:
         raise TrainingError(

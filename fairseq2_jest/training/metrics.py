@@ -49,3 +49,8 @@ def register_metrics(container: DependencyContainer) -> None:
         descriptor = MetricDescriptor(name, name, priority, formatter, log=name == base)
 
         container.collection.register_instance(MetricDescriptor, descriptor)
+
+    # Beside BLEU and chrF++, which fairseq2 has.
+    comet = MetricDescriptor("comet", "COMET", 200, format_as_float, higher_better=True)
+
+    container.collection.register_instance(MetricDescriptor, comet)

@@ -167,7 +167,12 @@ class TextSource(SourceFile):
 class TsvSource(SourceFile):
     """Lines split at tabs. Nothing is quoted: a quotation mark is text."""
 
-    def __init__(self, path: Path, name: str, column: int | str) -> None:
+    def __init__(
+        self, path: Path, name: str, column: int | str, field: str = "input.column"
+    ) -> None:
+        """
+        :param field: What gives ``column``, for messages.
+        """
         super().__init__(path, name)
 
         if isinstance(column, str):
@@ -175,7 +180,7 @@ class TsvSource(SourceFile):
 
             if column not in self.header:
                 raise TranslationError(
-                    f"{name}:1 has no column '{column}': mend the header line or input.column; "
+                    f"{name}:1 has no column '{column}': mend the header line or {field}; "
                     f"the header has {', '.join(map(repr, self.header)) or 'none'}."
                 )
 

@@ -9,7 +9,9 @@ from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
+from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
 from fairseq2_jest.recipes.adapting import check_adapter
+from fairseq2_jest.recipes.finetune.comet import FIELD
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.reading import (
     check_languages,
@@ -25,6 +27,7 @@ def check(config: FinetuneConfig) -> list[str]:
     :raises AdapterError: The adapter does not fit the model.
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
+    :raises EvaluationError: COMET is asked for, and not there.
     :raises SelectionError: A super-batch is too large, or the reference model is not named.
     """
     context = RecipeContext(get_dependency_resolver())
@@ -75,5 +78,10 @@ def check(config: FinetuneConfig) -> list[str]:
         check_model(reference.model, reference.revision)
 
         lines.append(f"reference: {reference.model}")
+
+    comet = config.validation.comet
+
+    if comet is not None and config.dataset.valid_split is not None:
+        lines.append(f"COMET: {comet.model}, by {find_interpreter(comet, FIELD)}")
 
     return lines

@@ -24,6 +24,7 @@ from typing_extensions import override
 
 from fairseq2_jest.adapters.lora_config import LoraConfig
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
+from fairseq2_jest.evaluation.validation import ValidationConfig
 from fairseq2_jest.recipes.sections import (
     AdapterSection,
     BatchSelectorSection,
@@ -33,7 +34,6 @@ from fairseq2_jest.recipes.sections import (
 from fairseq2_jest.selection.audit import AuditConfig
 from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
 from fairseq2_jest.training.unit import CriterionConfig
-from fairseq2_jest.training.validation import ValidationConfig
 
 
 @dataclass(kw_only=True)
@@ -164,14 +164,20 @@ class FinetuneConfig(Validatable):
 
         if self.early_stopping.patience is not None and regime.score_metric is None:
             result.add_error(
-                "`regime.score_metric` must be set (nll_loss, bleu or chrf) where "
+                "`regime.score_metric` must be set (nll_loss, bleu, chrf or comet) where "
                 "`early_stopping.patience` is."
             )
 
-        measured = {"bleu": self.validation.bleu, "chrf": self.validation.chrf}
+        validation = self.validation
+
+        measured = {
+            "bleu": validation.bleu,
+            "chrf": validation.chrf,
+            "comet": validation.comet is not None,
+        }
         if not measured.get(regime.score_metric or "", True):
             result.add_error(
-                f"`validation.{regime.score_metric}` must be true to be `regime.score_metric`."
+                f"`validation.{regime.score_metric}` must be asked for to be `regime.score_metric`."
             )
 
         adapter = self.adapter.config

@@ -16,10 +16,12 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.evaluation.validation import TranslationEvalUnit
 from fairseq2_jest.models.generation import ignore_prompt_scores
 from fairseq2_jest.recipes.adapting import attach_adapter
 from fairseq2_jest.recipes.export.export import tokenizer_file
 from fairseq2_jest.recipes.export.hook import complete_exports
+from fairseq2_jest.recipes.finetune.comet import open_comet
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
 from fairseq2_jest.recipes.reading import (
@@ -37,7 +39,6 @@ from fairseq2_jest.training.errors import TrainingError
 from fairseq2_jest.training.flops import FlopsModel, predict_selection_cost
 from fairseq2_jest.training.unit import TranslationTrainUnit
 from fairseq2_jest.training.valid_reader import ValidationReader, rows_of_direction
-from fairseq2_jest.training.validation import TranslationEvalUnit
 
 
 class FinetuneRecipe(Recipe):
@@ -80,6 +81,8 @@ class FinetuneRecipe(Recipe):
         check_size(create_selector(context, config.batch_selector), len(corpus))
 
         valid_readers = self._validation_readers(context, dataset, tokenizer)
+
+        comet = open_comet(config.validation.comet, context) if valid_readers else None
 
         model = context.get_model_as(TransformerModel)
 
@@ -138,7 +141,7 @@ class FinetuneRecipe(Recipe):
             ignore_prompt_scores(generator)
 
         valid_units = [
-            TranslationEvalUnit(dp_model, tokenizer, direction, config.validation, generator)
+            TranslationEvalUnit(dp_model, tokenizer, direction, config.validation, generator, comet)
             for direction in valid_readers
         ]
 

@@ -8,11 +8,11 @@ import pytest
 from fairseq2.recipe.config import RegimeSection
 from fairseq2.utils.validation import StandardObjectValidator, ValidationError
 
+from fairseq2_jest.evaluation.validation import ValidationConfig
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.selection.joint import JointConfig
 from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
 from fairseq2_jest.training.unit import CriterionConfig
-from fairseq2_jest.training.validation import ValidationConfig
 
 Change: TypeAlias = Callable[[FinetuneConfig], None]
 
