@@ -33,14 +33,23 @@ class BuiltIn:
     tokenizer: Tokenizer
 
 
-def open_builtin(num_seeds: int, seed: int = 1) -> BuiltIn:
-    """The labelled pool, and clean pairs of another part; fairseq2 is to be initialised."""
+def open_builtin(num_seeds: int, *, num_pool_pairs: int | None = None, seed: int = 1) -> BuiltIn:
+    """The labelled pool, and clean pairs of another part; fairseq2 is to be initialised.
+
+    :param num_pool_pairs: The size of a clean pool in its place.
+    """
     tokenizer = load_tokenizer(BUILTIN_TOKENIZER)
+
+    pool_config = (
+        BuiltinConfig(**POOL)
+        if num_pool_pairs is None
+        else BuiltinConfig(part="pool", size=num_pool_pairs)
+    )
 
     corpora = [
         CorpusConfig(split=name, direction=DIRECTION, format="builtin", builtin=builtin)
         for name, builtin in (
-            ("pool", BuiltinConfig(**POOL)),
+            ("pool", pool_config),
             ("trusted", BuiltinConfig(part="trusted", size=8_000)),
         )
     ]
@@ -54,7 +63,7 @@ def open_builtin(num_seeds: int, seed: int = 1) -> BuiltIn:
 
     rows = np.random.default_rng(seed).permutation(len(trusted))[:num_seeds]
 
-    kept, seeds = reader(trusted)(rows)
+    _, seeds = reader(trusted)(rows)
 
     return BuiltIn(pool=pool, read_pool=reader(pool), seeds=seeds, tokenizer=tokenizer)
 

@@ -181,7 +181,9 @@ def main() -> None:
 
             _examine(told, checkpoints[name](), data, args.pairs, settings).save(file)
 
-    results = [ModelResult.load(file) for name in MODELS if (file := RESULTS / f"{name}.json").exists()]
+    results = [
+        ModelResult.load(file) for name in MODELS if (file := RESULTS / f"{name}.json").exists()
+    ]
 
     text = "\n\n".join(map(table, results))
 
