@@ -6,8 +6,8 @@
 it brings versions of its own of other packages, which stay out of this environment. Both score the
 same pairs of the built-in corpus against the same seeds at the same layers of one NLLB with random
 weights, whose FFNs are made of PyTorch's linear layers, since those are what kronfluence tracks.
-Each measurement is a process of its own with one thread, and the sides take turns. Pairs are sorted
-by length for kronfluence, whose batches are of a fixed number of pairs. Results go to
+Each measurement is a process of its own with one thread, and the sides take turns; seconds are the
+processor's, so that what else a machine does changes them little. Pairs are sorted by length for kronfluence, whose batches are of a fixed number of pairs. Results go to
 ``benchmarks/results/influence_speed``.
 """
 
@@ -110,7 +110,8 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     """The medians of each side at each size of the pool as a Markdown table.
 
     The ratio is that of the pairs per second of the pass over the pool, preconditioning the seeds
-    included, to those of kronfluence.
+    included, to those of kronfluence. Memory is the most that was resident, and how much more that
+    is than before anything was computed.
     """
     groups: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
 
