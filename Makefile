@@ -8,7 +8,10 @@ STAMP := $(VENV)/.setup-done
 
 .DEFAULT_GOAL := help
 
-.PHONY: help setup test test-faults demo clean
+# COMET's environment, which another name can be given.
+COMET ?= .comet
+
+.PHONY: help setup comet test test-faults demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +27,16 @@ $(STAMP): pyproject.toml constraints.txt scripts/link_libsndfile.py
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(BIN)/python scripts/link_libsndfile.py
 	@touch $@
+
+comet: $(COMET)/.setup-done ## create an environment for COMET in .comet, beside that of fairseq2
+
+$(COMET)/.setup-done: requirements/comet.txt
+	@echo "Installing COMET into $(COMET); this downloads PyTorch."
+	test -x $(COMET)/bin/python || $(PYTHON) -m venv $(COMET)
+	$(COMET)/bin/python -m pip install --quiet --requirement requirements/comet.txt
+	@touch $@
+	@echo "Its interpreter is $(COMET)/bin/python: name it in metrics.comet.python or" \
+		"validation.comet.python, or in FAIRSEQ2_JEST_COMET_PYTHON."
 
 test: setup ## run everything that CI runs: ruff, mypy, unit and integration tests
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks.markdown import markdown_table
 from fairseq2_jest.report.runs import read_run
 
 
@@ -191,11 +192,10 @@ def read_arm(name: str, folder: Path) -> ArmResult:
 
 def table(results: Sequence[ArmResult]) -> str:
     """The arms as a Markdown table, judged by their last validation; seeds as mean and range."""
-    lines = [
-        "| arm | seeds | validation loss | BLEU | samples trained | noise among them | time "
-        "| selecting |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = ["arm", "seeds", "validation loss", "BLEU", "samples trained", "noise among them"]
+    columns += ["time", "selecting"]
+
+    rows = []
 
     for name, runs in by_name(results).items():
         last = [run.curve[-1] for run in runs]
@@ -203,7 +203,7 @@ def table(results: Sequence[ArmResult]) -> str:
         bleu = [point.bleu for point in last if point.bleu is not None]
         noise = [run.noise_share for run in runs if run.noise_share is not None]
 
-        cells = [
+        row = [
             name,
             str(len(runs)),
             spread([point.loss for point in last], ".3f"),
@@ -214,9 +214,9 @@ def table(results: Sequence[ArmResult]) -> str:
             f"{fmean(run.selection_share for run in runs):.0%}",
         ]
 
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(row)
 
-    return "\n".join(lines)
+    return markdown_table(columns, rows)
 
 
 def spread(values: Sequence[float], form: str) -> str:

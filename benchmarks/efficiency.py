@@ -9,6 +9,8 @@ from statistics import fmean
 from typing import TypeAlias
 
 from benchmarks.arms import ArmResult, ValidationPoint, by_name, plot, spread
+from benchmarks.markdown import markdown_table
+from fairseq2_jest.report.curves import first_crossing
 
 LEADING = (
     "joint, reducible",
@@ -53,10 +55,11 @@ def efficiency_table(results: Sequence[ArmResult]) -> str:
     """Each arm's end, and what it needed for the final quality of iid and of filter-then-iid.
 
     What is needed is a ratio to what that baseline spent; seeds as mean and range, where one never
-    got there the mean is left out. FLOPs are those of training and selecting; "filled" adds the
-    pass that each pair on the shortlist takes through the reference model once, but not that
-    model's training. Time is told by the FLOPs of training and the share of a step that went into
-    selecting, since clocks of runs side by side do not compare.
+    got there the mean is left out. FLOPs are those of training and selecting; "filled" adds to
+    those for iid's loss the pass that each pair on the shortlist takes through the reference model
+    once, but not that model's training. Time is that to iid's loss, told by the FLOPs of training
+    and the share of a step that went into selecting, since clocks of runs side by side do not
+    compare.
     """
     runs_of = by_name(results)
 
@@ -64,21 +67,21 @@ def efficiency_table(results: Sequence[ArmResult]) -> str:
         raise SystemExit("The arms are compared with iid: run it, too.")
 
     columns = ["arm", "seeds", "loss", "BLEU", "noise", "known", "selecting"]
-    columns += ["pairs to iid's loss", "to its BLEU", "FLOPs to its loss", "filled", "time"]
+    columns += ["pairs to iid's loss", "pairs to its BLEU", "FLOPs to its loss"]
+    columns += ["FLOPs to its BLEU", "filled", "time"]
 
     baselines = {"iid": runs_of["iid"]}
 
     if "iid, filtered" in runs_of:
-        columns += ["pairs to filtered iid's loss", "to its BLEU", "FLOPs to its loss"]
+        columns += ["pairs to filtered iid's loss", "pairs to that BLEU"]
+        columns += ["FLOPs to that loss", "FLOPs to that BLEU"]
         baselines["filtered"] = runs_of["iid, filtered"]
 
     rows = [
         [name, *_row(runs, baselines, fills="reducible" in name)] for name, runs in runs_of.items()
     ]
 
-    return "\n".join(
-        f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * len(columns), *rows]
-    )
+    return markdown_table(columns, rows)
 
 
 def _row(
@@ -108,6 +111,7 @@ def _row(
             _told(ratios(runs, baseline, _pairs, _loss)),
             _told(ratios(runs, baseline, _pairs, _bleu)),
             _told(flops),
+            _told(ratios(runs, baseline, _flops, _bleu)),
         ]
 
         if name == "iid":
@@ -157,20 +161,16 @@ def cost_to(
 ) -> float | None:
     """What a run had cost when it reached a quality, linear between validations; ``None`` if it
     never did."""
-    before: ValidationPoint | None = None
+    found = first_crossing([quality(point) - target for point in curve])
 
-    for point in curve:
-        if quality(point) >= target:
-            if before is None:
-                return cost(point)
+    if found is None:
+        return None
 
-            share = (target - quality(before)) / (quality(point) - quality(before))
+    index, weight = found
 
-            return cost(before) + share * (cost(point) - cost(before))
+    before, after = cost(curve[max(0, index - 1)]), cost(curve[index])
 
-        before = point
-
-    return None
+    return before + weight * (after - before)
 
 
 def _told(values: Sequence[float | None], factor: float = 1.0) -> str:

@@ -12,7 +12,7 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import sqrt
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
+from benchmarks.markdown import markdown_table
 from fairseq2_jest.corpus.builtin import BuiltinConfig
 from fairseq2_jest.corpus.config import CleaningConfig, CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
@@ -367,7 +368,7 @@ def fill_table(fills: list[dict[str, Any]]) -> str:
         for fill in fills
     ]
 
-    return markdown(titles, rows)
+    return markdown_table(titles, rows)
 
 
 def form_table(forms: list[dict[str, Any]]) -> str:
@@ -387,13 +388,7 @@ def form_table(forms: list[dict[str, Any]]) -> str:
         for form in forms
     ]
 
-    return markdown(titles, rows)
-
-
-def markdown(titles: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return markdown_table(titles, rows)
 
 
 if __name__ == "__main__":

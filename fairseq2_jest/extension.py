@@ -24,6 +24,7 @@ def setup_fairseq2_extension(container: DependencyContainer) -> None:
 def _register(container: DependencyContainer) -> None:
     from fairseq2.composition import register_dataset_family, register_package_assets
 
+    from fairseq2_jest.adapters.registration import register_adapter_checkpoints
     from fairseq2_jest.cli.errors import register_error_handlers
     from fairseq2_jest.corpus.config import ParallelTextConfig
     from fairseq2_jest.corpus.dataset import ParallelText, open_parallel_text
@@ -43,6 +44,7 @@ def _register(container: DependencyContainer) -> None:
     register_builtin_tokenizer(container)
     register_tiny_models(container)
     register_translation_models(container)
+    register_adapter_checkpoints(container)
     register_error_handlers(container)
 
     _register_components(container)

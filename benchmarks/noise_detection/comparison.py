@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.markdown import markdown_table
 from benchmarks.noise_detection.pairs import Scores
 
 NUM_RESAMPLES: Final = 500
@@ -59,10 +60,9 @@ def compare(
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a Markdown table; leads are over the first row."""
-    lines = [
-        f"| score | AUC | 95 % interval | lead over {rows[0]['name'].split(' (')[0]} |",
-        "|---|---|---|---|",
-    ]
+    first = rows[0]["name"].split(" (")[0]
+
+    told = []
 
     for row in rows:
         low, high = row["interval"]
@@ -70,9 +70,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
         lead = "" if row is rows[0] else f"{row['lead']:+.3f} ({lead_low:+.3f} to {lead_high:+.3f})"
 
-        lines.append(f"| {row['name']} | {row['auc']:.3f} | {low:.3f} to {high:.3f} | {lead} |")
+        told.append([row["name"], f"{row['auc']:.3f}", f"{low:.3f} to {high:.3f}", lead])
 
-    return "\n".join(lines)
+    return markdown_table(["score", "AUC", "95 % interval", f"lead over {first}"], told)
 
 
 def verdict(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -166,6 +166,7 @@ class Bench:
                 learner_loss=learner_loss,
                 reference=self._reference,
                 reference_loss=self._reference_loss,
+                max_num_tokens=row.max_num_tokens,
             ),
             batcher=MicroBatcher(self._tokenizer, max_num_tokens=shape.max_num_tokens),
             gangs=self._gangs,

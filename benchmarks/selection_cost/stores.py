@@ -18,10 +18,11 @@ from typing_extensions import override
 from benchmarks.selection_cost.shapes import Shape
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.embedding.cached import CachedReference
+from fairseq2_jest.embedding.digest import digest_of_model
 from fairseq2_jest.embedding.fill import Filler
 from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.reference import ReferenceEncoder
-from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_model
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.selection.tokenizing import PairTokenizer
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.markdown import markdown_table
+
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a Markdown table."""
@@ -20,26 +22,26 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "padding",
     )
 
-    lines = [" | ".join(titles), " | ".join("---" for _ in titles)]
+    told = []
 
     for row in rows:
         ratio = row["selecting"] / rows[0]["selecting"]
 
-        cells = (
-            row["name"],
-            _seconds(row["selecting"]),
-            f"{ratio:.2f}" if ratio >= 0.01 else f"{ratio:.4f}",
-            _seconds(row["reading"]),
-            _seconds(row["training"]),
-            f"{row['share']:.1%}",
-            f"{row['predicted_flops']:.2f}",
-            f"{row['counted_flops']:.2f}",
-            "" if row["padding"] is None else f"{row['padding']:.1%}",
+        told.append(
+            (
+                row["name"],
+                _seconds(row["selecting"]),
+                f"{ratio:.2f}" if ratio >= 0.01 else f"{ratio:.4f}",
+                _seconds(row["reading"]),
+                _seconds(row["training"]),
+                f"{row['share']:.1%}",
+                f"{row['predicted_flops']:.2f}",
+                f"{row['counted_flops']:.2f}",
+                "" if row["padding"] is None else f"{row['padding']:.1%}",
+            )
         )
 
-        lines.append(" | ".join(cells))
-
-    return "\n".join(f"| {line} |" for line in lines)
+    return markdown_table(titles, told)
 
 
 def _seconds(value: float) -> str:

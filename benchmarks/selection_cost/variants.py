@@ -28,6 +28,9 @@ class Variant:
     num_layers: int | None = None
     """How many encoder layers the learner's similarity is taken from; ``None`` for all."""
 
+    max_num_tokens: int | None = None
+    """How many tokens of a side the models look at; ``None`` for all."""
+
     sorted_by_length: bool = True
     """Whether the learner's pass sorts its batches by length."""
 
@@ -65,6 +68,11 @@ def variants(shape: Shape, *, on_gpu: bool) -> list[Variant]:
         Variant(name="reducible loss", selector=reducible),
         Variant(name="reducible loss, shortlist 0.3", selector={**reducible, "shortlist": 0.3}),
         Variant(name="reducible loss, shortlist 0.2", selector={**reducible, "shortlist": 0.2}),
+        Variant(
+            name="reducible loss, shortlist 0.3, 16 tokens of a side",
+            selector={**reducible, "shortlist": 0.3},
+            max_num_tokens=16,
+        ),
         Variant(name="reference only", selector={"learner_weight": 0.0}),
         Variant(name="iid", selector=None),
         Variant(name="similarity, all layers, unsorted batches", sorted_by_length=False),

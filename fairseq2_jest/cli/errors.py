@@ -10,9 +10,12 @@ from typing import Final
 from fairseq2.runtime.dependency import DependencyContainer
 
 _ERRORS: Final = (
+    "fairseq2_jest.adapters.errors:AdapterError",
+    "fairseq2_jest.augmentation.errors:AugmentationError",
     "fairseq2_jest.cli.usage:UsageError",
     "fairseq2_jest.corpus.errors:CorpusError",
     "fairseq2_jest.embedding.errors:EmbeddingError",
+    "fairseq2_jest.evaluation.errors:EvaluationError",
     "fairseq2_jest.influence.errors:InfluenceError",
     "fairseq2_jest.models.errors:ModelError",
     "fairseq2_jest.selection.errors:SelectionError",

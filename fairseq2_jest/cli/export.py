@@ -26,10 +26,12 @@ def run(args: Sequence[str]) -> None:
     if out.exists():
         raise UsageError(f"{out} is there already; name a new folder.")
 
-    if not is_run and (options.step is not None or options.checkpoint_dir is not None):
+    for_runs = options.step is not None or options.checkpoint_dir is not None or options.adapter
+
+    if for_runs and not is_run:
         raise UsageError(
-            f"--step and --checkpoint-dir are for runs, and {options.model} is none; mend the "
-            f"path, or leave them out."
+            f"--step, --checkpoint-dir and --adapter are for runs, and {options.model} is none; "
+            f"mend the path, or leave them out."
         )
 
     check_writable(out.absolute().parent, "The folder")
@@ -48,7 +50,11 @@ def run(args: Sequence[str]) -> None:
         with told_in_one_sentence(None):
             if is_run:
                 step = export_run(
-                    path, out, step=options.step, checkpoint_dir=options.checkpoint_dir
+                    path,
+                    out,
+                    step=options.step,
+                    checkpoint_dir=options.checkpoint_dir,
+                    adapter_alone=options.adapter,
                 )
 
                 print(f"Step {step:,} of {path} is in {out}.")

@@ -48,6 +48,15 @@ def language_keys(code: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(keys))
 
 
+def language_name(code: str) -> str | None:
+    """Return the English name of the language ``code``: ``German`` for ``deu_Latn`` or ``de``."""
+    languages = {language.code: language.name for language in reversed(_languages())}
+    if code in languages:
+        return languages[code]
+    # The table has the standard language before its varieties.
+    return next((x.name for x in _languages() if _prefix(code) in x.prefixes), None)
+
+
 def near_languages(code: str, known: Collection[str]) -> list[str]:
     """Return up to five of the ``known`` codes that ``code`` may stand for, the likeliest first.
 

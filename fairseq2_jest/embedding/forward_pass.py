@@ -70,7 +70,7 @@ class ForwardPass:
 
         num_passes = self._num_passes(len(batches))
 
-        with _evaluating(self._model), self._autocast():
+        with evaluating(self._model), autocast(self._device, self._autocast_dtype):
             for index in range(num_passes):
                 # A rank that is done takes part in what the others still do.
                 batch = batches[min(index, len(batches) - 1)]
@@ -102,15 +102,17 @@ class ForwardPass:
 
         return getattr(model, _FSDP_METHOD)(forward, batch)
 
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if self._autocast_dtype is None or self._autocast_dtype == torch.float32:
-            return nullcontext()
 
-        return torch.autocast(device_type=self._device.type, dtype=self._autocast_dtype)
+def autocast(device: Device, dtype: torch.dtype | None) -> torch.autocast | nullcontext[None]:
+    """Mixed precision of a dtype; none for ``None``."""
+    if dtype is None or dtype == torch.float32:
+        return nullcontext()
+
+    return torch.autocast(device_type=device.type, dtype=dtype)
 
 
 @contextmanager
-def _evaluating(model: Module) -> Iterator[None]:
+def evaluating(model: Module) -> Iterator[None]:
     """Puts a model in eval mode; afterwards each module has the mode it had before."""
     training = [module for module in model.modules() if module.training]
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-import torch
 from fairseq2.models.transformer import TransformerModel
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import Module
 
 from fairseq2_jest.cache import cache_dir
 from fairseq2_jest.embedding.errors import EmbeddingError
@@ -49,7 +46,7 @@ class ReferenceLoss:
     ) -> ReferenceLoss:
         """Open, or make, the losses of a corpus under one model.
 
-        :param model_digest: See :func:`digest_of_model`.
+        :param model_digest: See :func:`~fairseq2_jest.embedding.digest.digest_of_model`.
         :param corpus_digest: Changes whenever the text of any row does.
         :param folder: Where stores live; by default ``embeddings`` in the cache folder.
         :raises EmbeddingError: They cannot be opened.
@@ -120,16 +117,6 @@ class ReferenceLoss:
     def _read(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
         records, sound = self._file.read(rows)
         return records.view(_RECORD)[:, 0].copy(), sound
-
-
-def digest_of_model(model: Module) -> str:
-    """Return 32 hex digits that stand for the structure, parameters and buffers of a model."""
-    # Heads and the place of a norm are in no weight.
-    digest = sha256(str(model).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:32]
 
 
 def _bytes(records: NDArray[np.void]) -> NDArray[np.uint8]:

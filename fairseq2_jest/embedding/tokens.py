@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import torch
 from fairseq2.data.tokenizers import TokenEncoder, Tokenizer
+from fairseq2.error import NotSupportedError
 from fairseq2.nn import BatchLayout
 from torch import Tensor
 
 from fairseq2_jest.embedding.errors import EmbeddingError
 
+_SYNTHETIC_MODE: Final = "source_mmt_bt"
+"""NLLB's mode for sources that were made by a neural model."""
+
+_SYNTHETIC_TAG: Final = "<BT>"
+"""What stands before such a source where the tokenizer has no token for it."""
+
 
 class SequenceFormat:
-    """The special tokens around a text in one language and mode of a tokenizer."""
+    """The special tokens around a text."""
 
-    def __init__(self, encoder: TokenEncoder) -> None:
-        self.prefix = _indices(encoder.prefix_indices)
-        self.suffix = _indices(encoder.suffix_indices)
+    def __init__(self, prefix: Tensor | None = None, suffix: Tensor | None = None) -> None:
+        self.prefix = _indices(prefix)
+        self.suffix = _indices(suffix)
+
+    @staticmethod
+    def of(encoder: TokenEncoder) -> SequenceFormat:
+        """Those that a tokenizer adds in one language and mode."""
+        return SequenceFormat(encoder.prefix_indices, encoder.suffix_indices)
 
     def __call__(self, body: Tensor) -> Tensor:
         """Puts the special tokens around the tokens of a text."""
@@ -48,11 +61,56 @@ class SequenceFormats:
         key = (lang, mode)
 
         if key not in self._formats:
-            encoder = self._tokenizer.create_encoder(task="translation", lang=lang, mode=mode)
-
-            self._formats[key] = SequenceFormat(encoder)
+            self._formats[key] = self._create(lang, mode)
 
         return self._formats[key]
+
+    def _create(self, lang: str, mode: str) -> SequenceFormat:
+        encoder = self._tokenizer.create_encoder(task="translation", lang=lang, mode=mode)
+
+        return SequenceFormat.of(encoder)
+
+    def get_source(self, lang: str, *, synthetic: bool) -> SequenceFormat:
+        """The format of sources; those made by a model are tagged (Caswell et al. 2019, "Tagged
+        Back-Translation"), by NLLB's own token where the tokenizer has it, else by a text."""
+        if not synthetic:
+            return self.get(lang, "source")
+
+        key = (lang, _SYNTHETIC_MODE)
+
+        if key not in self._formats:
+            plain = self.get(lang, "source")
+
+            try:
+                self._formats[key] = self._create(lang, _SYNTHETIC_MODE)
+            except (NotSupportedError, ValueError):
+                tag = self._tokenizer.create_raw_encoder()(_SYNTHETIC_TAG).cpu().long()
+
+                self._formats[key] = SequenceFormat(torch.cat([plain.prefix, tag]), plain.suffix)
+
+        return self._formats[key]
+
+    def sources(self, pairs: TokenizedPairs) -> list[Tensor]:
+        """What an encoder is given of each pair."""
+        return [
+            format_(body)
+            for format_, body in zip(self._source_formats(pairs), pairs.source, strict=True)
+        ]
+
+    def source_lengths(self, pairs: TokenizedPairs) -> list[int]:
+        """How long these sequences are, without making them."""
+        return [
+            len(body) + format_.num_special
+            for format_, body in zip(self._source_formats(pairs), pairs.source, strict=True)
+        ]
+
+    def _source_formats(self, pairs: TokenizedPairs) -> list[SequenceFormat]:
+        synthetic = [False] * len(pairs) if pairs.synthetic is None else pairs.synthetic
+
+        return [
+            self.get_source(lang, synthetic=is_synthetic)
+            for lang, is_synthetic in zip(pairs.source_langs, synthetic, strict=True)
+        ]
 
     def sequences(self, bodies: Sequence[Tensor], langs: Sequence[str], mode: str) -> list[Tensor]:
         """Puts the special tokens of each text's language around its tokens."""
@@ -82,8 +140,19 @@ class TokenizedPairs:
     target_langs: Sequence[str]
     """The target language of each pair."""
 
+    synthetic: Sequence[bool] | None = None
+    """Whether each source was made by a model, and is tagged as such; ``None`` for none."""
+
     def __len__(self) -> int:
         return len(self.source)
+
+    def cut(self, max_num_tokens: int) -> TokenizedPairs:
+        """The same pairs, of each side its first tokens only."""
+        return replace(
+            self,
+            source=[side[:max_num_tokens] for side in self.source],
+            target=[side[:max_num_tokens] for side in self.target],
+        )
 
     def take(self, indices: Sequence[int]) -> TokenizedPairs:
         """The pairs at ``indices``, in that order."""
@@ -92,6 +161,7 @@ class TokenizedPairs:
             target=[self.target[i] for i in indices],
             source_langs=[self.source_langs[i] for i in indices],
             target_langs=[self.target_langs[i] for i in indices],
+            synthetic=None if self.synthetic is None else [self.synthetic[i] for i in indices],
         )
 
 
@@ -135,6 +205,23 @@ def pad(sequences: Sequence[Tensor], pad_idx: int) -> tuple[Tensor, list[int]]:
     seqs = torch.nn.utils.rnn.pad_sequence(list(sequences), batch_first=True, padding_value=pad_idx)
 
     return seqs, [len(sequence) for sequence in sequences]
+
+
+def places_of(seqs: Tensor, ends: Sequence[int], begins: Sequence[int] | None = None) -> Tensor:
+    """Which places of a padded batch are before each sequence's end, and not before its begin.
+
+    :param seqs: *Shape:* ``(N, S)``.
+
+    :returns: *Shape:* ``(N, S)``, bool, where ``seqs`` is.
+    """
+    places = torch.arange(seqs.size(1))
+
+    inside = places < torch.tensor(ends)[:, None]
+
+    if begins is not None:
+        inside &= places >= torch.tensor(begins)[:, None]
+
+    return inside.to(seqs.device)
 
 
 def layout_of(seqs: Tensor, lengths: Sequence[int]) -> BatchLayout:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import Module
 
+from fairseq2_jest.embedding.forward_pass import evaluating
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.layers import TrackedLayer
 
@@ -84,17 +85,13 @@ class Capture:
 @contextmanager
 def frozen(model: Module) -> Iterator[None]:
     """Takes dropout and the gradients of weights out of a model; afterwards it is as before."""
-    training = [module for module in model.modules() if module.training]
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
-    model.eval()
     model.requires_grad_(False)
 
     try:
-        yield
+        with evaluating(model):
+            yield
     finally:
-        for module in training:
-            module.training = True
-
         for parameter in learned:
             parameter.requires_grad_(True)

@@ -25,6 +25,10 @@ class DiversityConfig(Validatable):
     """How many clusters (the paper's 512) they are drawn from, in equal numbers as far as each has
     them; fewer where few pairs passed. 1 for no clusters."""
 
+    features: Literal["gradients", "embeddings"] = "gradients"
+    """What is clustered: the gradients of the last tracked FFN, projected (the paper), or the
+    embeddings of source and target, which it compares with (Fig. 4)."""
+
     projection_side: int = 20
     """Features have the square of this many numbers; the paper has 400."""
 

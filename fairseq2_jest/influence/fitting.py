@@ -79,7 +79,10 @@ class Workplace:
         tensors = file.read()
 
         if tensors is None:
-            raise InfluenceError(f"{file.path} is damaged; run the command again to make it anew.")
+            # Only reading finds out.
+            file.path.unlink(missing_ok=True)
+
+            raise InfluenceError(f"{file.path} was damaged; run the command again to make it anew.")
 
         return tensors
 
@@ -163,11 +166,12 @@ def _fit_in_pieces(
 ) -> dict[str, LayerCurvature]:
     whole = workplace.file(name)
 
-    is_made = whole.exists()
+    tensors = whole.read()
 
+    # All have looked before one writes.
     workplace.gang.barrier()
 
-    if not is_made:
+    if tensors is None:
         parts = [workplace.file(f"{name}/{number:04}") for number in range(num_pieces)]
 
         workplace.make(parts, make)
@@ -183,7 +187,9 @@ def _fit_in_pieces(
 
         log.info("The curvature ({}) is estimated, on {:,} shard(s).", name, num_pieces)
 
-    return curvatures_module.from_tensors(workplace.read(whole), workplace.device)
+        tensors = workplace.read(whole)
+
+    return curvatures_module.from_tensors(tensors, workplace.device)
 
 
 def fit_seeds(

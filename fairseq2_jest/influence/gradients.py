@@ -7,7 +7,6 @@ it is wanted whole.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -16,6 +15,7 @@ from fairseq2.device import Device
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
+from fairseq2_jest.embedding.forward_pass import autocast
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.capture import Capture, frozen
 from fairseq2_jest.influence.errors import InfluenceError
@@ -120,7 +120,7 @@ class GradientPass:
             torch.set_grad_enabled(True),
             Capture(self._layers) as capture,
         ):
-            with self._autocast():
+            with autocast(self._device, self._autocast_dtype):
                 prediction = self._model.predict(pairs)
 
             counts = torch.bincount(prediction.pairs, minlength=len(pairs))
@@ -170,7 +170,7 @@ class GradientPass:
 
             hidden = prediction.hidden[part].detach().requires_grad_()
 
-            with self._autocast():
+            with autocast(self._device, self._autocast_dtype):
                 logits = self._model.head(hidden).float()
 
             labels = prediction.labels[part]
@@ -183,12 +183,6 @@ class GradientPass:
             (gradients[part],) = torch.autograd.grad(loss, hidden)
 
         return gradients
-
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if self._autocast_dtype is None or self._autocast_dtype == torch.float32:
-            return nullcontext()
-
-        return torch.autocast(device_type=self._device.type, dtype=self._autocast_dtype)
 
 
 def _layer_tokens(

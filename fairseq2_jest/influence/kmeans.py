@@ -80,7 +80,7 @@ class KMeans:
         inertia, num_iterations = float("inf"), 0
 
         while True:
-            before, inertia = inertia, 0.0
+            before = inertia
 
             sums = self._sums(read, bounds, centroids)
 

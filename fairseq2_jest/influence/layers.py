@@ -6,14 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from fairseq2.nn import Projection, TiedProjection
 from fairseq2.utils.validation import Validatable, ValidationResult
 from torch import Tensor
 from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.influence.errors import InfluenceError
+from fairseq2_jest.models.linear import is_linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +23,7 @@ class LayersConfig(Validatable):
     code takes 31 in place of 30.)
     """
 
-    pattern: str = r"(encoder|decoder)\.layers\.(?P<layer>\d+)\.ffn\.\w+_proj"
+    pattern: str = r"(.+\.)?layers\.(?P<layer>\d+)\.(ffn|mlp)\.\w+_proj"
     """A regular expression that the whole name of a linear layer must match; its group ``layer`` is
     the number of the layer, from 0."""
 
@@ -92,7 +91,7 @@ def find_layers(model: Module, config: LayersConfig) -> tuple[TrackedLayer, ...]
     ]
 
     if not named:
-        linear = [name for name, module in model.named_modules() if _is_linear(module)]
+        linear = [name for name, module in model.named_modules() if is_linear(module)]
 
         raise InfluenceError(
             f"layers.pattern ({config.pattern}) matches no layer; mend it, so that it matches "
@@ -115,16 +114,10 @@ def last_block(layers: Sequence[TrackedLayer]) -> tuple[TrackedLayer, ...]:
     return tuple(layer for layer in layers if layer.block == layers[-1].block)
 
 
-def _is_linear(module: Module) -> bool:
-    return isinstance(module, (torch.nn.Linear, Projection)) and not isinstance(
-        module, TiedProjection
-    )
-
-
 def _track(name: str, module: Module, block_end: int) -> TrackedLayer:
     weight = getattr(module, "weight", None)
 
-    if not _is_linear(module) or not isinstance(weight, Tensor) or weight.dim() != 2:
+    if not is_linear(module) or not isinstance(weight, Tensor) or weight.dim() != 2:
         raise InfluenceError(
             f"layers.pattern matches {name}, which is no linear layer but a "
             f"{type(module).__name__}; mend it."

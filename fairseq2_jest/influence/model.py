@@ -1,6 +1,7 @@
 """What influence needs to know of a model: how pairs go through it, and which tokens it predicts.
 
-One class per kind of model: :mod:`fairseq2_jest.influence.encoder_decoder` has NLLB's and mBART's.
+One class per kind of model: :mod:`~fairseq2_jest.influence.encoder_decoder` has NLLB's and mBART's,
+:mod:`~fairseq2_jest.influence.decoder_only` those of language models.
 """
 
 from __future__ import annotations
@@ -53,6 +54,16 @@ class PairModel(ABC):
     @abstractmethod
     def module(self) -> Module:
         """The bare model."""
+
+    @property
+    @abstractmethod
+    def max_seq_len(self) -> int:
+        """The most tokens that a sequence may have."""
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """How many tokens it knows."""
 
     @property
     @abstractmethod

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fairseq2_jest.embedding.digest import digest_of_tensors
 from fairseq2_jest.influence.errors import InfluenceError
 
 
@@ -36,7 +37,7 @@ class TensorFile:
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
         # One entry, since several come in any order: the same tensors are the same bytes.
-        metadata = {"content": f"{self._identity} {_checksum(kept)}"}
+        metadata = {"content": f"{self._identity} {digest_of_tensors(kept)}"}
 
         # Ranks that make the same file at once must not write into each other's.
         scratch = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
@@ -59,33 +60,39 @@ class TensorFile:
 
     def read(self) -> dict[str, Tensor] | None:
         """Returns the tensors, on the CPU; ``None`` where there are none of this identity."""
+        with self._open() as file:
+            if file is None:
+                return None
+
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+            checksum = _content(file)[1]
+
+        return tensors if checksum == digest_of_tensors(tensors) else None
+
+    def exists(self) -> bool:
+        """Whether there are tensors of this identity, whole by their size; they are not read."""
+        with self._open() as file:
+            return file is not None
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        """The file, if it is of this identity."""
         try:
-            with safe_open(self.path, framework="pt") as file:
-                identity, _, checksum = (file.metadata() or {}).get("content", "").partition(" ")
-
-                if identity != self._identity:
-                    return None
-
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            file = safe_open(self.path, framework="pt")
         except (FileNotFoundError, SafetensorError):
-            return None
+            yield None
         except OSError as ex:
             raise InfluenceError(
                 f"{self.path} cannot be read ({ex}); mend its permissions, or delete it."
             ) from ex
-
-        return tensors if checksum == _checksum(tensors) else None
-
-    def exists(self) -> bool:
-        """Whether :meth:`read` will return something."""
-        return self.path.exists() and self.read() is not None
+        else:
+            with file:
+                yield file if _content(file)[0] == self._identity else None
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _content(file: Any) -> tuple[str, str]:
+    """The identity and the checksum."""
+    identity, _, checksum = (file.metadata() or {}).get("content", "").partition(" ")
 
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-
-    return digest.hexdigest()
+    return identity, checksum

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from fairseq2.generation import Seq2SeqGenerator
 from fairseq2.recipe.component import register_component
+from fairseq2.recipe.config import BeamSearchConfig
 from fairseq2.runtime.dependency import DependencyContainer
 
+from fairseq2_jest.adapters.adapter import (
+    NO_ADAPTER,
+    Adapter,
+    NoAdapterConfig,
+    create_no_adapter,
+)
+from fairseq2_jest.adapters.lora import create_lora_adapter
+from fairseq2_jest.adapters.lora_config import LoraConfig
 from fairseq2_jest.embedding.builtin_reference import (
     BuiltinReferenceConfig,
     create_builtin_reference_encoder,
@@ -14,14 +24,19 @@ from fairseq2_jest.embedding.reference import (
     SentenceTransformerConfig,
     create_sentence_transformer_encoder,
 )
+from fairseq2_jest.recipes.beam_search import create_batched_beam_search
 from fairseq2_jest.selection.iid import IidConfig, create_iid_selector
 from fairseq2_jest.selection.independent import IndependentConfig, create_independent_selector
 from fairseq2_jest.selection.joint import JointConfig, create_joint_selector
 from fairseq2_jest.selection.selector import BatchSelector
+from fairseq2_jest.translation.batched_search import BATCHED_BEAM_SEARCH
 
 
 def register_components(container: DependencyContainer) -> None:
-    """Registers batch selectors and reference encoders."""
+    """Registers adapters, batch selectors, reference encoders and the batched beam search."""
+    register_component(container, Adapter, NO_ADAPTER, NoAdapterConfig, create_no_adapter)
+    register_component(container, Adapter, "lora", LoraConfig, create_lora_adapter)
+
     register_component(container, BatchSelector, "iid", IidConfig, create_iid_selector)
     register_component(
         container, BatchSelector, "independent", IndependentConfig, create_independent_selector
@@ -41,4 +56,12 @@ def register_components(container: DependencyContainer) -> None:
         "builtin",
         BuiltinReferenceConfig,
         create_builtin_reference_encoder,
+    )
+
+    register_component(
+        container,
+        Seq2SeqGenerator,
+        BATCHED_BEAM_SEARCH,
+        BeamSearchConfig,
+        create_batched_beam_search,
     )

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.languages import check_language
+from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
+from fairseq2_jest.embedding.digest import digest_of_model
 from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
 from fairseq2_jest.embedding.reference import ReferenceEncoder
-from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_model
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from fairseq2_jest.recipes.languages import tokenizer_languages
@@ -75,11 +77,7 @@ def create_selecting_reader(
     """
     check_languages(corpus, tokenizer)
 
-    components = context.resolver.resolve(ComponentManager)
-
-    selector = components.create_component(
-        BatchSelector, batch_selector.name, batch_selector.config
-    )
+    selector = create_selector(context, batch_selector)
 
     learner = learner_loss = reference_loss = None
 
@@ -125,16 +123,22 @@ def create_selecting_reader(
     if selector.needs_reference or dataset.min_reference_score is not None:
         reference = open_reference(context, corpus, reference_encoder, reference_store)
 
-    sampler = CorpusSampler(
-        corpus.sizes,
-        corpus.weights,
-        seed=seed,
-        kept=_rows_of_score(corpus, reference, dataset.min_reference_score),
-    )
+    kept = _rows_of_score(corpus, reference, dataset.min_reference_score)
+
+    mix = Mix.of(corpus, dataset.synthetic_ratio, kept)
+
+    mix.log()
+
+    sampler = CorpusSampler(corpus.sizes, mix.weights, seed=seed, kept=kept)
 
     check_size(selector, sampler.num_rows)
 
-    pair_tokenizer = PairTokenizer(corpus, tokenizer, max_seq_len=dataset.max_seq_len)
+    pair_tokenizer = PairTokenizer(
+        corpus,
+        tokenizer,
+        max_seq_len=dataset.max_seq_len,
+        tag_synthetic=dataset.tag_synthetic,
+    )
 
     return SelectingDataReader(
         corpus=corpus,
@@ -147,6 +151,7 @@ def create_selecting_reader(
             learner_loss=learner_loss,
             reference=reference,
             reference_loss=reference_loss,
+            max_num_tokens=batch_selector.max_learner_tokens,
         ),
         batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,
@@ -157,6 +162,13 @@ def create_selecting_reader(
         if log_file is None or audit is None
         else SelectionAudit(audit, log_file.with_name("selection_audit.jsonl"), corpus),
     )
+
+
+def create_selector(context: RecipeContext, section: BatchSelectorSection) -> BatchSelector:
+    """The selector that a section names."""
+    components = context.resolver.resolve(ComponentManager)
+
+    return components.create_component(BatchSelector, section.name, section.config)
 
 
 def open_reference(
@@ -259,16 +271,33 @@ def check_fit(model: TransformerModel, name: str, tokenizer: Tokenizer, max_seq_
 
     :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
     """
-    size, known = tokenizer.vocab_info.size, model.final_proj.output_dim
+    check_sizes(
+        name,
+        tokenizer,
+        max_seq_len,
+        vocab_size=model.final_proj.output_dim,
+        # Targets go through the encoder, too.
+        longest=min(model.max_source_seq_len, model.max_target_seq_len),
+    )
 
-    if size > known:
+
+def check_sizes(
+    name: str, tokenizer: Tokenizer, max_seq_len: int, *, vocab_size: int, longest: int
+) -> None:
+    """
+    :param name: What the model is called in messages.
+    :param vocab_size: How many tokens it knows.
+    :param longest: How many it takes in a sequence.
+
+    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
+    """
+    size = tokenizer.vocab_info.size
+
+    if size > vocab_size:
         raise TrainingError(
-            f"The tokenizer has {size} tokens, but {name} knows {known}; name ones that "
+            f"The tokenizer has {size} tokens, but {name} knows {vocab_size}; name ones that "
             f"belong together."
         )
-
-    # Targets go through the encoder, too.
-    longest = min(model.max_source_seq_len, model.max_target_seq_len)
 
     if max_seq_len > longest:
         raise TrainingError(

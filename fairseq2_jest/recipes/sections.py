@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 
 from fairseq2.recipe.config import DatasetSection, SupportsStructure, structure_component_config
 from fairseq2.runtime.dependency import DependencyResolver
-from fairseq2.utils.validation import ValidationResult
+from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
+from fairseq2_jest.adapters.adapter import NO_ADAPTER, Adapter, NoAdapterConfig
 from fairseq2_jest.embedding.reference import ReferenceEncoder, SentenceTransformerConfig
 from fairseq2_jest.selection.joint import JointConfig
 from fairseq2_jest.selection.selector import BatchSelector
@@ -53,9 +55,22 @@ class BitextSection(PairsSection):
     """The cosine that the reference must give a pair to be trained on; ``None`` for no limit. The
     whole of the training split is then embedded before the first step, or by ``mt embed``."""
 
+    synthetic_ratio: float | None = None
+    """How many synthetic pairs are seen for each genuine one, whatever the sizes of the corpora;
+    ``None`` to go by their sizes and weights."""
+
+    tag_synthetic: bool = True
+    """Whether synthetic sources are marked as such: by NLLB's own token where the tokenizer has it,
+    else by the text ``<BT>`` before them."""
+
     @override
     def validate(self) -> ValidationResult:
         result = super().validate()
+
+        ratio = self.synthetic_ratio
+
+        if ratio is not None and not (isfinite(ratio) and ratio > 0.0):
+            result.add_error(f"`synthetic_ratio` must be positive, but is {ratio}.")
 
         score = self.min_reference_score
 
@@ -66,7 +81,7 @@ class BitextSection(PairsSection):
 
 
 @dataclass(kw_only=True)
-class BatchSelectorSection(SupportsStructure):
+class BatchSelectorSection(SupportsStructure, Validatable):
     """The component that chooses what a step trains on."""
 
     name: str = "joint"
@@ -79,9 +94,25 @@ class BatchSelectorSection(SupportsStructure):
     """How many of the model's encoder layers the learner's similarity is taken from; ``None`` for
     all."""
 
+    max_learner_tokens: int | None = None
+    """How many tokens of a side, special ones left out, the learner looks at and the reference
+    model loses on; ``None`` for all. Training takes whole pairs."""
+
     @override
     def structure(self, resolver: DependencyResolver) -> None:
         self.config = structure_component_config(resolver, BatchSelector, self.name, self.config)
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = ValidationResult()
+
+        if self.max_learner_tokens is not None and self.max_learner_tokens < 1:
+            result.add_error(
+                f"`max_learner_tokens` must be at least 1 or null, but is "
+                f"{self.max_learner_tokens}."
+            )
+
+        return result
 
 
 @dataclass(kw_only=True)
@@ -97,3 +128,18 @@ class ReferenceEncoderSection(SupportsStructure):
     @override
     def structure(self, resolver: DependencyResolver) -> None:
         self.config = structure_component_config(resolver, ReferenceEncoder, self.name, self.config)
+
+
+@dataclass(kw_only=True)
+class AdapterSection(SupportsStructure):
+    """What is trained in the place of the whole model."""
+
+    name: str = NO_ADAPTER
+    """``none``, ``lora``, or one that somebody registered."""
+
+    config: object = field(default_factory=NoAdapterConfig)
+    """The config of that adapter."""
+
+    @override
+    def structure(self, resolver: DependencyResolver) -> None:
+        self.config = structure_component_config(resolver, Adapter, self.name, self.config)

@@ -115,20 +115,34 @@ def finite(curve: Sequence[Point]) -> list[Point]:
 
 def reach(curve: Sequence[Point], measure: Measure, target: float) -> Reached | None:
     """When a curve is first as good as ``target``, by linear interpolation; ``None`` if never."""
-    previous: Point | None = None
+    points = finite(curve)
 
-    for point in finite(curve):
-        if measure.gain(point.value, target) >= 0.0:
-            if previous is None:
-                return Reached(spent=point.spent, at_most=True)
+    found = first_crossing([measure.gain(point.value, target) for point in points])
 
-            weight = (target - previous.value) / (point.value - previous.value)
+    if found is None:
+        return None
 
-            spent = spent_between(previous.spent, point.spent, weight)
+    index, weight = found
 
-            return Reached(spent=spent, at_most=False)
+    if index == 0:
+        return Reached(spent=points[0].spent, at_most=True)
 
-        previous = point
+    spent = spent_between(points[index - 1].spent, points[index].spent, weight)
+
+    return Reached(spent=spent, at_most=False)
+
+
+def first_crossing(gains: Sequence[float]) -> tuple[int, float] | None:
+    """The first place that is no longer negative, and how far it is to there from the one before:
+    0 to 1, where the line between both meets zero; 1 at the very first. ``None`` if all are."""
+    for index, gain in enumerate(gains):
+        if gain >= 0.0:
+            if index == 0:
+                return 0, 1.0
+
+            before = gains[index - 1]
+
+            return index, before / (before - gain)
 
     return None
 

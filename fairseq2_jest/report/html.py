@@ -1,10 +1,40 @@
-"""Parts of an HTML page. Text is escaped here and nowhere else."""
+"""A page and its parts. Text is escaped here and nowhere else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
+from importlib.resources import files
+from string import Template
+
+from fairseq2_jest import __version__
+
+Section = tuple[str, str, list[str]]
+"""Its anchor, its title and its parts; without parts it is left out."""
+
+
+def page(title: str, subtitle: str, sections: Sequence[Section], remark: str) -> str:
+    """One HTML file that needs no network, no script and no other file.
+
+    :param remark: What the foot of the page says beside its version and date.
+    """
+    present = [s for s in sections if s[2]]
+
+    links = "".join(f'<li><a href="#{name}">{escape(head)}</a></li>' for name, head, _ in present)
+
+    template = files("fairseq2_jest.report").joinpath("page.html").read_text(encoding="utf-8")
+
+    made = f"Made by fairseq2_jest {__version__} on {datetime.now():%Y-%m-%d %H:%M}."
+
+    return Template(template).substitute(
+        title=escape(title),
+        subtitle=escape(subtitle),
+        links=links,
+        body="\n".join(section(*s) for s in present),
+        footer=escape(f"{made} {remark}"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,4 +61,8 @@ CHRF: Final = Measure(
     key="chrf", record="chrF++", name="chrF++", unit="", digits=1, more_is_better=True
 )
 
-MEASURES: Final = (LOSS, BLEU, CHRF)
+COMET: Final = Measure(
+    key="comet", record="COMET", name="COMET", unit="", digits=4, more_is_better=True
+)
+
+MEASURES: Final = (LOSS, BLEU, CHRF, COMET)

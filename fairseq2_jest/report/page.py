@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
-from fairseq2_jest import __version__
 from fairseq2_jest.report.charts import (
     MAX_DIRECTIONS,
     Chart,
@@ -21,7 +16,7 @@ from fairseq2_jest.report.charts import (
 )
 from fairseq2_jest.report.collect import Report
 from fairseq2_jest.report.drawing import draw
-from fairseq2_jest.report.html import figure, figures, folded, paragraph, section
+from fairseq2_jest.report.html import Section, figure, figures, folded, page, paragraph
 from fairseq2_jest.report.parts import (
     audit_part,
     break_even_part,
@@ -29,9 +24,6 @@ from fairseq2_jest.report.parts import (
     summary_part,
     targets_part,
 )
-
-Section = tuple[str, str, list[str]]
-"""Its anchor, its title and its parts."""
 
 
 def render(report: Report, out: Path) -> str:
@@ -59,23 +51,11 @@ def render(report: Report, out: Path) -> str:
         ("config", "Where the configs differ", config_part(report)),
     ]
 
-    present = [s for s in sections if s[2]]
-
-    links = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title, _ in present)
-
-    body = "\n".join(section(*s) for s in present)
-
-    template = files("fairseq2_jest.report").joinpath("page.html").read_text(encoding="utf-8")
-
-    return Template(template).substitute(
-        title=escape(_title(report)),
-        subtitle=escape(_subtitle(report)),
-        links=links,
-        body=body,
-        footer=escape(
-            f"Made by fairseq2_jest {__version__} on {datetime.now():%Y-%m-%d %H:%M}. The numbers "
-            "are in report.json beside this page, the figures in PNG files."
-        ),
+    return page(
+        _title(report),
+        _subtitle(report),
+        sections,
+        "The numbers are in report.json beside this page, the figures in PNG files.",
     )
 
 

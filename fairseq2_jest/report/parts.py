@@ -29,7 +29,7 @@ def summary_part(report: Report) -> list[str]:
     )
 
     if judged:
-        caption += f" Loss, BLEU and chrF++ are of the last validation, in {judged}."
+        caption += f" Loss, BLEU, chrF++ and COMET are of the last validation, in {judged}."
 
     parts = [table(caption, SUMMARY, rows, emphasized=sums)]
 
@@ -45,6 +45,7 @@ def summary_part(report: Report) -> list[str]:
             Column(title="validation loss"),
             Column(title="BLEU"),
             Column(title="chrF++"),
+            Column(title="COMET"),
         ]
 
         parts.append(table("The last validation by direction.", columns, direction_rows(report)))

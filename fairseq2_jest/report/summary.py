@@ -11,7 +11,7 @@ from fairseq2_jest.report.arms import Arm
 from fairseq2_jest.report.collect import Report
 from fairseq2_jest.report.curves import best, quality_curve
 from fairseq2_jest.report.html import Column
-from fairseq2_jest.report.measures import BLEU, CHRF, LOSS, MEASURES, Measure
+from fairseq2_jest.report.measures import BLEU, CHRF, COMET, LOSS, MEASURES, Measure
 from fairseq2_jest.report.runs import Run
 from fairseq2_jest.report.units import (
     MISSING,
@@ -33,6 +33,7 @@ SUMMARY: Final = (
     Column(title="best loss"),
     Column(title="BLEU"),
     Column(title="chrF++"),
+    Column(title="COMET"),
     Column(title="time"),
     Column(title="time selecting"),
     Column(title="FLOPs, training"),
@@ -126,6 +127,7 @@ def _figures(runs: Sequence[Run], directions: Sequence[str]) -> list[str]:
         _spread([best_score(run, LOSS, directions) for run in runs], LOSS.format),
         _finals(runs, BLEU, directions),
         _finals(runs, CHRF, directions),
+        _finals(runs, COMET, directions),
         _mean([s.seconds for s in spent], format_seconds),
         _mean([s.selection_share for s in spent], format_share),
         _mean([s.training_flops for s in spent], format_flops),

@@ -70,14 +70,14 @@ class MicroBatcher:
 
     def lengths(self, pairs: TokenizedPairs) -> list[int]:
         """The length of each pair's longer side in tokens, special tokens included."""
-        sources = self._formats.lengths(pairs.source, pairs.source_langs, "source")
+        sources = self._formats.source_lengths(pairs)
         targets = self._formats.lengths(pairs.target, pairs.target_langs, "target")
 
         return [max(sides) for sides in zip(sources, targets, strict=True)]
 
     def collate(self, pairs: TokenizedPairs, *, example: object = None) -> Seq2SeqBatch:
         """One padded batch of the given pairs, in their order; ``example`` is carried along."""
-        sources = self._formats.sequences(pairs.source, pairs.source_langs, "source")
+        sources = self._formats.sources(pairs)
         targets = self._formats.sequences(pairs.target, pairs.target_langs, "target")
 
         source_seqs, source_lens = pad(sources, self._pad_idx)

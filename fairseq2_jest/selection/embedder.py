@@ -31,11 +31,15 @@ class SuperBatchEmbedder:
         learner_loss: TranslationLoss | None = None,
         reference: CachedReference | None = None,
         reference_loss: ReferenceLoss | None = None,
+        max_num_tokens: int | None = None,
     ) -> None:
         """
         :param selector: Says which of the others are needed; what it does not ask for may be there.
+        :param max_num_tokens: Of each side, how many tokens the models look at; ``None`` for all.
+            The sentence encoder of ``reference`` reads texts and is not concerned.
         """
         self._selector = selector
+        self._max_num_tokens = max_num_tokens
         self._gangs = gangs
         self._learner = learner if selector.needs_learner else None
         self._learner_loss = learner_loss if selector.needs_learner_loss else None
@@ -69,7 +73,7 @@ class SuperBatchEmbedder:
 
             shortlist = self._selector.shortlist(reference)
 
-        listed = pairs if shortlist is None else pairs.take(shortlist.tolist())
+        listed = self._looked_at(pairs, shortlist)
 
         my_places = _slice(len(listed), gang)
 
@@ -101,12 +105,17 @@ class SuperBatchEmbedder:
             progress=progress,
         )
 
+    def _looked_at(self, pairs: TokenizedPairs, shortlist: Tensor | None) -> TokenizedPairs:
+        """What the models are shown of a super-batch."""
+        listed = pairs if shortlist is None else pairs.take(shortlist.tolist())
+
+        return listed if self._max_num_tokens is None else listed.cut(self._max_num_tokens)
+
     def passed_tokens(self, pairs: TokenizedPairs, shortlist: Tensor | None) -> tuple[float, int]:
         """How many tokens went through encoder and decoder for the learner's view."""
         encoded, decoded = 0.0, 0
 
-        if shortlist is not None:
-            pairs = pairs.take(shortlist.tolist())
+        pairs = self._looked_at(pairs, shortlist)
 
         if self._learner is not None:
             encoded += self._learner.share_of_encoder * self._learner.num_tokens(pairs)
@@ -133,7 +142,7 @@ class SuperBatchEmbedder:
     @property
     def passes(self) -> tuple[float, float]:
         """How many sides of a pair go through encoder and decoder for the learner's view, for each
-        pair that is trained on; lengths taken as equal."""
+        pair that is trained on; lengths taken as equal, and none as cut."""
         num_listed = self._selector.shortlist_size / self._selector.sub_batch_size
 
         encoded = 0.0 if self._learner is None else 2.0 * self._learner.share_of_encoder

@@ -10,7 +10,8 @@ from torch.nn import Module
 
 @dataclass(frozen=True, kw_only=True)
 class FlopsModel:
-    """Counts a multiply-add as two operations; a backward pass costs two forward passes.
+    """Counts a multiply-add as two operations; a backward pass costs two forward passes, one for
+    the gradients of what went in and one for those of the weights, which frozen ones do not need.
 
     Every weight that multiplies a token counts, the vocabulary projection included. Attention
     scores, whose cost grows with the square of the length, are left out: for sentences they are a
@@ -23,21 +24,35 @@ class FlopsModel:
     decoder: int
     """Weights that multiply each target token, vocabulary projection included."""
 
+    frozen_encoder: int = 0
+    """Those of the encoder's that are not trained."""
+
+    frozen_decoder: int = 0
+    """Those of the decoder's that are not trained."""
+
     @staticmethod
     def of(model: TransformerModel) -> FlopsModel:
         """Counts the weights of a bare encoder-decoder model."""
-        projection = model.final_proj.input_dim * model.final_proj.output_dim
+        final_proj = model.final_proj
+
+        projection = final_proj.input_dim * final_proj.output_dim
+
+        is_frozen = not any(parameter.requires_grad for parameter in final_proj.parameters())
 
         return FlopsModel(
             encoder=_num_weights(model.encoder),
             decoder=_num_weights(model.decoder) + projection,
+            frozen_encoder=_num_frozen(model.encoder),
+            frozen_decoder=_num_frozen(model.decoder) + is_frozen * projection,
         )
 
     def training(self, source_tokens: int, target_tokens: int) -> float:
         """Forward and backward passes over a batch."""
-        return 3.0 * self.forward(source_tokens, target_tokens)
+        frozen = 2.0 * (self.frozen_encoder * source_tokens + self.frozen_decoder * target_tokens)
 
-    def forward(self, source_tokens: float, target_tokens: int) -> float:
+        return 3.0 * self.forward(source_tokens, target_tokens) - frozen
+
+    def forward(self, source_tokens: float, target_tokens: float) -> float:
         """The learner's view: forward passes alone."""
         return 2.0 * (self.encoder * source_tokens + self.decoder * target_tokens)
 
@@ -47,12 +62,12 @@ def predict_selection_cost(flops: FlopsModel, passes: tuple[float, float]) -> fl
 
     :param passes: See :attr:`SuperBatchEmbedder.passes`.
     """
-    encoded, decoded = passes
-
-    return (encoded * flops.encoder + decoded * flops.decoder) / (
-        3.0 * (flops.encoder + flops.decoder)
-    )
+    return flops.forward(*passes) / flops.training(1, 1)
 
 
 def _num_weights(module: Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _num_frozen(module: Module) -> int:
+    return sum(p.numel() for p in module.parameters() if not p.requires_grad)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from fairseq2.datasets import DataReader, Seq2SeqBatch
 from fairseq2.gang import Gang
@@ -14,8 +17,20 @@ from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.tokenizing import PairTokenizer
 
 
+@dataclass(frozen=True, kw_only=True)
+class ValidationTexts:
+    """The texts of a batch that is to be translated."""
+
+    rows: Sequence[int]
+    """Where they are in the corpus."""
+
+    sources: Sequence[str]
+
+    references: Sequence[str]
+
+
 class ValidationReader(DataReader[Seq2SeqBatch]):
-    """Hands out batches; those to be translated carry their reference texts in ``example``.
+    """Hands out batches; those to be translated carry their texts in ``example``.
 
     Ranks take turns; one that is done returns empty lists until the last one is, so that no pair
     is lost.
@@ -86,9 +101,12 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
     def _batch(
         self, rows: NDArray[np.int64], pairs: TokenizedPairs, translated: bool
     ) -> Seq2SeqBatch:
-        references = self._corpus.texts(rows)[1] if translated else None
+        return self._batcher.collate(pairs, example=self._texts(rows) if translated else None)
 
-        return self._batcher.collate(pairs, example=references)
+    def _texts(self, rows: NDArray[np.int64]) -> ValidationTexts:
+        sources, references = self._corpus.texts(rows)
+
+        return ValidationTexts(rows=rows.tolist(), sources=sources, references=references)
 
     def reset(self) -> None:
         self._next = 0

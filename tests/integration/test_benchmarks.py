@@ -4,6 +4,7 @@ long to be run here."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from benchmarks.noise_detection.scores import mean_rank
 from benchmarks.selection_cost.bench import Bench
 from benchmarks.selection_cost.shapes import SHAPES
 from benchmarks.selection_cost.variants import unsorted_batches, variants
+from benchmarks.transformers_peer.table import ratios, table
+from benchmarks.transformers_peer.translation import share_equal, take_turns
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
 from tests.integration.runs import load
 
@@ -202,7 +205,40 @@ def test_what_an_arm_needs_is_a_ratio_to_what_the_baseline_spent() -> None:
     assert rows["iid"]["pairs to iid's loss"] == "1.00"
     assert rows["joint, reducible"]["pairs to iid's loss"] == "0.75"
     assert rows["joint, reducible"]["FLOPs to its loss"] == "1.50"
+    # BLEU mirrors the loss here.
+    assert rows["joint, reducible"]["pairs to its BLEU"] == "0.75"
+    assert rows["joint, reducible"]["FLOPs to its BLEU"] == "1.50"
     assert rows["joint, reducible"]["filled"] == "2.25"
     assert rows["joint, reducible"]["time"] == "1.50"
     assert rows["independent"]["pairs to iid's loss"] == "never"
     assert rows["iid"]["loss"] == "2.500 (2.000-3.000)"
+
+
+def test_ratios_are_taken_turn_by_turn() -> None:
+    # The machine was half as fast in the third turn: that is no matter of the arms.
+    result = ratios("training", [1.0, 1.0, 2.0], [1.5, 1.4, 2.6], note="a peer")
+
+    assert (result["least"], result["ratio"], result["most"]) == (1.3, 1.4, 1.5)
+
+    assert table([result]).splitlines()[-1] == "| training | **1.40** (1.30-1.50) | 3 | a peer |"
+
+
+def test_arms_take_turns_at_each_portion_and_are_timed_without_warming_up() -> None:
+    calls: list[tuple[str, int]] = []
+
+    def arm(name: str, portion: int) -> list[int]:
+        calls.append((name, portion))
+
+        return [portion, portion + (name == "b" and portion == 2)]
+
+    turns = take_turns(
+        {name: partial(arm, name) for name in ("a", "b")}, [1, 2], num_turns=2, device=CPU
+    )
+
+    warm_up, timed = calls[:2], calls[2:]
+
+    assert warm_up == [("a", 1), ("b", 1)]
+    assert timed == [(name, portion) for portion in (1, 2) for _ in range(2) for name in "ab"]
+    assert [len(times) for times in turns.seconds.values()] == [2, 2]
+    assert turns.found == {"a": [1, 1, 2, 2], "b": [1, 1, 2, 3]}
+    assert share_equal(*turns.found.values()) == 0.75

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, Final
@@ -23,6 +24,7 @@ from torch.distributed.run import get_args_parser
 
 from fairseq2_jest.cli.presets import list_presets
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
+from tests.fake_comet import write_fake
 from tests.integration.forked import fork, run_program
 from tests.integration.runs import chosen
 from tests.unit.report.synthetic import write_run
@@ -156,7 +158,7 @@ def check_run(command: str, folder: Path) -> None:
 
         return
 
-    (log,) = folder.glob("OUT/*/selection.jsonl")
+    (log,) = folder.glob("OUT*/*/selection.jsonl")
 
     assert [line["step"] for line in chosen(log.parent)] == [1, 2]
     assert list(log.parent.glob("metrics/**/*.jsonl"))
@@ -198,6 +200,48 @@ def write_corpora(folder: Path) -> None:
             write(corpus["target"], (target for _, target in pairs))
 
 
+def check_select(command: str, folder: Path) -> None:
+    """With a tiny model that is warmed up for two steps, on a few pairs."""
+    pool, seeds = (
+        [(pair.source, pair.target) for pair in generate(config)]
+        for config in (
+            BuiltinConfig(part="pretrain", size=60),
+            BuiltinConfig(part="trusted", size=8),
+        )
+    )
+
+    for name, pairs in (("pool", pool), ("seeds", [pair for pair in seeds if pair not in pool])):
+        text = "".join(f"{source}\t{target}\n" for source, target in pairs)
+
+        (folder / f"{name}.tsv").write_text(text, encoding="utf-8")
+
+    corpora = [
+        {"split": split, "direction": "eng_Latn-deu_Latn", "path": f"{name}.tsv"}
+        for split, name in (("train", "pool"), ("seeds", "seeds"))
+    ]
+
+    section = {"name": None, "family": "parallel_text", "config_overrides": {"corpora": corpora}}
+
+    (folder / "pool.yaml").write_text(yaml.safe_dump({"dataset": section}), encoding="utf-8")
+
+    args = shlex.split(command)[1:]
+
+    if "--config-file" not in args:
+        args += ["--config-file", "pool.yaml"]
+
+    result = run_program(
+        *(*args, "--config", "common.torch.num_threads=1", "tokenizer.name=builtin-ende"),
+        *("warmup.num_steps=2", "warmup.batch_size=8", "scoring.amp=false", "layers.stride=1"),
+        *("model={name: null, family: nllb, arch: tiny_builtin}", "dataset.seed_split=seeds"),
+        *("curvature.num_pairs=20", "curvature.num_shards=1", "diversity.num_selected=10"),
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+    assert (folder / "OUT" / "scores.parquet").is_file()
+    assert (folder / "OUT" / "selected.yaml").is_file()
+
+
 def check_report(command: str, folder: Path) -> None:
     runs = [write_run(folder / name, {20: 3.0}) for name in ("a", "b")]
 
@@ -207,12 +251,13 @@ def check_report(command: str, folder: Path) -> None:
     assert (folder / "OUT" / "report.html").is_file()
 
 
-def write_finished_run(folder: Path) -> None:
+def write_finished_run(folder: Path, *overrides: str) -> None:
     """A short run of the demo in ``RUN``."""
     result = run_program(
         *("mt", "finetune", "RUN", "--preset", "demo-iid", "--config", *SHORT),
         *("batch_selector.config.batch_size=12", "dataset.valid_split=null"),
         *("regime.validate_every_n_steps=null", "regime.score_metric=null"),
+        *overrides,
         folder=folder,
     )
 
@@ -240,6 +285,33 @@ def check_translate(command: str, folder: Path) -> None:
     assert len(lines) == 4 and lines[1] == lines[3] == ""
 
 
+def check_backtranslate(command: str, folder: Path) -> None:
+    """With the model of a run of two steps, whose words are in no language."""
+    write_finished_run(folder)
+
+    pairs = generate(BuiltinConfig(part="trusted", size=80))
+
+    (folder / "MONO").write_text("".join(f"{p.target}\n" for p in pairs), encoding="utf-8")
+
+    result = run_program(
+        *shlex.split(command)[1:],
+        *("common.torch.num_threads=1", "seq2seq_generator.config.max_gen_len=8"),
+        *("filters.min_language_probability=null", "filters.max_loop_share=null"),
+        "filters.max_length_ratio=.inf",
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+    assert (folder / "OUT" / "synthetic.yaml").is_file()
+
+
+def check_mixed(command: str, folder: Path) -> None:
+    (before,) = (c for c in COMMANDS if c.startswith("fairseq2 mt backtranslate"))
+
+    check_backtranslate(before, folder)
+    check_run(command, folder)
+
+
 def check_torchrun(command: str, folder: Path) -> None:
     """What stands before a command: its options are those of torchrun."""
     parser = get_args_parser()
@@ -260,6 +332,57 @@ def check_export(command: str, folder: Path) -> None:
     }
 
 
+def check_adapter_export(command: str, folder: Path) -> None:
+    write_finished_run(folder, "adapter.name=lora")
+
+    result = run_program(*shlex.split(command)[1:], folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+    assert {"adapter_config.json", "adapter_model.safetensors", "README.md"} == {
+        file.name for file in (folder / "OUT").iterdir()
+    }
+
+
+def check_evaluate(command: str, folder: Path) -> None:
+    """With a program in the place of COMET's environment."""
+    pairs = list(generate(BuiltinConfig(part="trusted", size=20)))
+
+    for name in ("FILE", "FILE2", "REF", "SRC"):
+        lines = [pair.source if name == "SRC" else pair.target for pair in pairs]
+
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    write_fake(folder / ".comet" / "bin")
+
+    result = run_program(*shlex.split(command)[1:], folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+    assert ("COMET|" in result.out) == ("--preset comet" in command)
+    assert {"evaluate.json", "evaluate.html"} <= {f.name for f in (folder / "OUT").iterdir()}
+
+
+def check_uv(command: str, folder: Path) -> None:
+    """Nothing is installed, but what it names is there, and pins what COMET is tested with."""
+    args = shlex.split(command)[1:]
+
+    if args[0] == "venv":
+        return
+
+    assert args[:2] == ["pip", "install"]
+
+    files = [REPOSITORY / arg for arg in args if arg.startswith("requirements/")]
+
+    assert files and all(file.is_file() for file in files)
+    assert any("unbabel-comet==2.2.7" in file.read_text(encoding="utf-8") for file in files)
+
+
+def check_requirement(command: str, folder: Path) -> None:
+    """sacrebleu has an extra of this name."""
+    (extra,) = re.findall(r"\[(\w+)\]", command)
+
+    assert extra in (metadata("sacrebleu").get_all("Provides-Extra") or [])
+
+
 RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"make [\w-]+": check_make_target,
     r"pip install \.": check_install,
@@ -269,9 +392,16 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt embed OUT --preset .+": check_embed,
     r"fairseq2 mt (finetune OUT|check) --preset .+": check_run,
     r"fairseq2 mt report OUT RUN...": check_report,
+    r"fairseq2 mt select OUT --preset .+": check_select,
     r"fairseq2 mt translate OUT --preset .+": check_translate,
+    r"fairseq2 mt evaluate OUT .+": check_evaluate,
+    r"uv .+": check_uv,
+    r"pip install 'sacrebleu.+": check_requirement,
+    r"fairseq2 mt backtranslate OUT --preset .+": check_backtranslate,
+    r"fairseq2 mt finetune OUT2 --preset .+": check_mixed,
     r"torchrun --no-python --nproc-per-node 4": check_torchrun,
     r"fairseq2 mt export OUT RUN": check_export,
+    r"fairseq2 mt export OUT RUN --adapter": check_adapter_export,
 }
 
 
@@ -300,6 +430,11 @@ def test_every_preset_that_is_named_is_there() -> None:
     named = set(re.findall(r"--preset ([\w-]+)", README))
 
     assert listed == known
-    others = {p.name for command in ("embed", "select", "translate") for p in list_presets(command)}
+    others = {p.name for c in ("embed", "evaluate", "select", "translate") for p in list_presets(c)}
+    others = {
+        p.name
+        for command in ("backtranslate", "embed", "select", "translate")
+        for p in list_presets(command)
+    }
 
     assert named <= known | others

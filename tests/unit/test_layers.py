@@ -21,7 +21,8 @@ STAGES = ("corpus", "embedding", "selection", "training", "evaluation", "report"
 MODELS = {"models", "adapters"}
 
 ALLOWED: dict[str, set[str]] = (
-    {package: set() for package in FOUNDATION | MODELS}
+    {package: set() for package in FOUNDATION | {"models"}}
+    | {"adapters": {"models"}}
     | {stage: MODELS | set(STAGES[:idx]) for idx, stage in enumerate(STAGES)}
     | {package: {"corpus", "embedding"} | MODELS for package in ("influence", "translation")}
     | {"augmentation": {"corpus", "embedding", "translation"} | MODELS}

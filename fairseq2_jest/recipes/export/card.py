@@ -7,19 +7,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairseq2_jest.recipes.yaml_text import to_yaml
 from fairseq2_jest.report.measures import MEASURES
 from fairseq2_jest.report.runs import Run, Validation
 
 
-def write_card(file: Path, run: Run, step: int) -> None:
+def write_card(file: Path, run: Run, step: int, *, library: str = "transformers") -> None:
     """Writes the card of the model at ``step`` of ``run``.
+
+    :param library: What loads it, by its name on the hub.
 
     :raises OSError: The file cannot be written.
     """
     base = base_model(run.config)
 
     lines = [
-        *_front_matter(run, base),
+        *_front_matter(run, library),
         "",
         f"# {run.folder.resolve().name}",
         "",
@@ -43,7 +46,7 @@ def write_card(file: Path, run: Run, step: int) -> None:
         "Put this into `config.yaml` and run `fairseq2 mt finetune OUT --config-file config.yaml`.",
         "",
         "```yaml",
-        _yaml(run.config),
+        to_yaml(run.config).rstrip(),
         "```",
         "",
     ]
@@ -64,12 +67,20 @@ def base_model(config: Mapping[str, Any]) -> str:
     return f"A new model of the architecture {model.get('family')}/{model.get('arch')}"
 
 
-def _front_matter(run: Run, base: str) -> list[str]:
-    repo = base.removeprefix("hg://").removeprefix("hf://").partition("?")[0]
+def hub_name(config: Mapping[str, Any]) -> str | None:
+    """What a run began from, by its name on Hugging Face's hub; ``None`` if it is not there."""
+    base = base_model(config)
 
-    lines = ["---", "library_name: transformers", "pipeline_tag: translation"]
+    if not base.startswith(("hg://", "hf://")):
+        return None
 
-    if base.startswith(("hg://", "hf://")):
+    return base.removeprefix("hg://").removeprefix("hf://").partition("?")[0]
+
+
+def _front_matter(run: Run, library: str) -> list[str]:
+    lines = ["---", f"library_name: {library}", "pipeline_tag: translation"]
+
+    if (repo := hub_name(run.config)) is not None:
         lines.append(f"base_model: {repo}")
 
     if run.validations:
@@ -81,25 +92,25 @@ def _front_matter(run: Run, base: str) -> list[str]:
 
 
 def _scores(run: Run, step: int) -> list[str]:
-    rows = []
+    found = {d: _at(validations, step) for d, validations in sorted(run.validations.items())}
 
-    for direction, validations in sorted(run.validations.items()):
-        validation = _at(validations, step)
+    present = {direction: v for direction, v in found.items() if v is not None}
 
-        if validation is not None:
-            cells = [
-                measure.format(validation.scores[measure.key])
-                if measure.key in validation.scores
-                else ""
-                for measure in MEASURES
-            ]
-
-            rows.append(f"| {direction} | {validation.step:,} | {' | '.join(cells)} |")
-
-    if not rows:
+    if not present:
         return ["It was not validated by this step."]
 
-    header = " | ".join(measure.label for measure in MEASURES)
+    measures = [m for m in MEASURES if any(m.key in v.scores for v in present.values())]
+
+    rows = []
+
+    for direction, validation in present.items():
+        scores = validation.scores
+
+        cells = [m.format(scores[m.key]) if m.key in scores else "" for m in measures]
+
+        rows.append(f"| {direction} | {validation.step:,} | {' | '.join(cells)} |")
+
+    header = " | ".join(measure.label for measure in measures)
 
     dataset = run.config.get("dataset", {})
 
@@ -107,10 +118,10 @@ def _scores(run: Run, step: int) -> list[str]:
         f"On the split `{dataset.get('valid_split')}`:",
         "",
         f"| direction | step | {header} |",
-        "|---|---|" + "---|" * len(MEASURES),
+        "|---|---|" + "---|" * len(measures),
         *rows,
         "",
-        *(f"- {signature}" for signature in _signatures(run.config)),
+        *(f"- {signature}" for signature in _signatures(run)),
     ]
 
 
@@ -120,16 +131,20 @@ def _at(validations: Sequence[Validation], step: int) -> Validation | None:
     return by_then[-1] if by_then else None
 
 
-def _signatures(config: Mapping[str, Any]) -> list[str]:
-    from fairseq2_jest.training.validation import score_signatures
+def _signatures(run: Run) -> list[str]:
+    from fairseq2_jest.evaluation.comet.scorer import read_identity
+    from fairseq2_jest.evaluation.validation import score_signatures
 
-    validation = config.get("validation", {})
+    validation = run.config.get("validation", {})
 
     signatures = score_signatures(
         bleu=bool(validation.get("bleu", True)),
         chrf=bool(validation.get("chrf", True)),
         bleu_tokenizer=str(validation.get("bleu_tokenizer", "13a")),
     )
+
+    if comet := read_identity(run.folder):
+        signatures.append(f"COMET|{comet.signature}")
 
     num = validation.get("max_num_examples")
 
@@ -156,18 +171,4 @@ def _selection(run: Run, step: int) -> list[str]:
 
 
 def _section(section: Mapping[str, Any]) -> list[str]:
-    return ["```yaml", _yaml(section), "```"]
-
-
-def _yaml(content: Mapping[str, Any]) -> str:
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    stream = StringIO()
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.dump(dict(content), stream)
-
-    return stream.getvalue().rstrip()
+    return ["```yaml", to_yaml(section).rstrip(), "```"]

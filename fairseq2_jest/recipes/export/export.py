@@ -28,6 +28,7 @@ from fairseq2.utils.structured import ValueConverter
 
 from fairseq2_jest.models.errors import ModelError
 from fairseq2_jest.models.hugging_face.export import complete_export
+from fairseq2_jest.recipes.export.adapter import export_adapter
 from fairseq2_jest.recipes.export.card import write_card
 from fairseq2_jest.recipes.finished_run import extra_asset_paths, find_step, run_tokenizer
 from fairseq2_jest.report.runs import Run, find_folder, read_run
@@ -41,13 +42,17 @@ def export_run(
     *,
     step: Literal["best", "last"] | int | None,
     checkpoint_dir: Path | None,
+    adapter_alone: bool = False,
 ) -> int:
     """Exports a checkpoint of the run at ``path`` to the new folder ``out``, with a model card.
 
     :param step: ``best``, ``last`` or a number; the best if the run scores, else the last.
     :param checkpoint_dir: Where the checkpoints are, if not in the run's folder.
+    :param adapter_alone: Whether to export, for peft, the adapter that was trained, in place of the
+        model that it is merged into.
     :return: The number of the step.
 
+    :raises AdapterError: There is no such adapter.
     :raises ReportError: There is no run of ``mt finetune``.
     :raises UsageError: There is no such checkpoint, or it could run code.
     :raises ModelError: It cannot be exported.
@@ -56,9 +61,11 @@ def export_run(
 
     checkpoints = checkpoint_dir or run.folder / "checkpoints"
 
+    # A library that was asked for something takes no more registrations.
     with _library() as container:
         number = find_step(checkpoints, step, path, container, option="--step")
 
+    with _library() as container:
         for extra in extra_asset_paths(run.config):
             register_file_assets(container, extra)
 
@@ -66,16 +73,21 @@ def export_run(
 
         card = container.resolve(AssetStore).retrieve_card(f"checkpoint_step_{number}")
 
-        section = run_tokenizer(run.config, run.folder, container)
-
-        tokenizer, file = load_tokenizer(section, container)
-
         with _new_folder(out) as folder:
-            _export_weights(card, folder, container)
+            if adapter_alone:
+                export_adapter(card, folder, run.config, container)
 
-            complete_export(folder, tokenizer, file, target_languages(run))
+                write_card(folder / CARD, run, number, library="peft")
+            else:
+                section = run_tokenizer(run.config, run.folder, container)
 
-            write_card(folder / CARD, run, number)
+                tokenizer, file = load_tokenizer(section, container)
+
+                _export_weights(card, folder, container)
+
+                complete_export(folder, tokenizer, file, target_languages(run))
+
+                write_card(folder / CARD, run, number)
 
     return number
 

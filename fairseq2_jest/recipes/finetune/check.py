@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from fairseq2.recipe.base import RecipeContext
-from fairseq2.recipe.component import ComponentManager
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
+from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
+from fairseq2_jest.recipes.adapting import check_adapter
+from fairseq2_jest.recipes.finetune.comet import FIELD
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
-from fairseq2_jest.recipes.reading import check_languages, check_reference_model, check_size
-from fairseq2_jest.selection.selector import BatchSelector
+from fairseq2_jest.recipes.reading import (
+    check_languages,
+    check_reference_model,
+    check_size,
+    create_selector,
+)
 
 
 def check(config: FinetuneConfig) -> list[str]:
     """Opens the splits, checks their languages, and returns a line about each part of the run.
 
+    :raises AdapterError: The adapter does not fit the model.
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
+    :raises EvaluationError: COMET is asked for, and not there.
     :raises SelectionError: A super-batch is too large, or the reference model is not named.
     """
-    resolver = get_dependency_resolver()
-
-    context = RecipeContext(resolver)
+    context = RecipeContext(get_dependency_resolver())
 
     dataset, tokenizer = context.get_dataset_as(ParallelText), context.get_tokenizer()
 
@@ -45,11 +52,13 @@ def check(config: FinetuneConfig) -> list[str]:
         if split == config.dataset.train_split:
             num_train = len(corpus)
 
-    components = resolver.resolve(ComponentManager)
+            if corpus.has_synthetic:
+                lines.append(f"  {Mix.of(corpus, config.dataset.synthetic_ratio)}")
 
-    selector = components.create_component(
-        BatchSelector, config.batch_selector.name, config.batch_selector.config
-    )
+    if (line := check_adapter(context, config.adapter, config.model)) is not None:
+        lines.append(line)
+
+    selector = create_selector(context, config.batch_selector)
 
     check_size(selector, num_train)
 
@@ -69,5 +78,10 @@ def check(config: FinetuneConfig) -> list[str]:
         check_model(reference.model, reference.revision)
 
         lines.append(f"reference: {reference.model}")
+
+    comet = config.validation.comet
+
+    if comet is not None and config.dataset.valid_split is not None:
+        lines.append(f"COMET: {comet.model}, by {find_interpreter(comet, FIELD)}")
 
     return lines

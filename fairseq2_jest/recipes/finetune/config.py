@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from fairseq2.recipe.config import (
     AdamWConfig,
     CommonSection,
@@ -21,8 +22,11 @@ from fairseq2.recipe.config import (
 from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
+from fairseq2_jest.adapters.lora_config import LoraConfig
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
+from fairseq2_jest.evaluation.validation import ValidationConfig
 from fairseq2_jest.recipes.sections import (
+    AdapterSection,
     BatchSelectorSection,
     BitextSection,
     ReferenceEncoderSection,
@@ -30,7 +34,6 @@ from fairseq2_jest.recipes.sections import (
 from fairseq2_jest.selection.audit import AuditConfig
 from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
 from fairseq2_jest.training.unit import CriterionConfig
-from fairseq2_jest.training.validation import ValidationConfig
 
 
 @dataclass(kw_only=True)
@@ -60,6 +63,9 @@ class FinetuneConfig(Validatable):
     reference_model: ReferenceModelSection | None = None
     """A translation model that was trained on trusted pairs, of the same tokenizer; for the view
     ``reducible_loss``. Its losses are kept beside the embeddings."""
+
+    adapter: AdapterSection = field(default_factory=AdapterSection)
+    """What is trained: the whole model, or an adapter."""
 
     selection_audit: AuditConfig = field(default_factory=AuditConfig)
     """What is written down of the choices for people to look at."""
@@ -132,6 +138,18 @@ class FinetuneConfig(Validatable):
                 "endless."
             )
 
+        if self.trainer.data_parallelism == "fsdp":
+            fsdp = self.trainer.fsdp
+
+            if fsdp.version == "v1":
+                result.add_error("`trainer.fsdp.version` must be v2, the default.")
+
+            if fsdp.granularity == "stack" and self.batch_selector.num_learner_layers is not None:
+                result.add_error(
+                    "`trainer.fsdp.granularity` must be layer where "
+                    "`batch_selector.num_learner_layers` is set: a sharded stack runs as a whole."
+                )
+
         schedule = self.lr_scheduler.config
 
         if (
@@ -146,15 +164,39 @@ class FinetuneConfig(Validatable):
 
         if self.early_stopping.patience is not None and regime.score_metric is None:
             result.add_error(
-                "`regime.score_metric` must be set (nll_loss, bleu or chrf) where "
+                "`regime.score_metric` must be set (nll_loss, bleu, chrf or comet) where "
                 "`early_stopping.patience` is."
             )
 
-        measured = {"bleu": self.validation.bleu, "chrf": self.validation.chrf}
+        validation = self.validation
+
+        measured = {
+            "bleu": validation.bleu,
+            "chrf": validation.chrf,
+            "comet": validation.comet is not None,
+        }
         if not measured.get(regime.score_metric or "", True):
             result.add_error(
-                f"`validation.{regime.score_metric}` must be true to be `regime.score_metric`."
+                f"`validation.{regime.score_metric}` must be asked for to be `regime.score_metric`."
             )
+
+        adapter = self.adapter.config
+
+        if isinstance(adapter, LoraConfig):
+            if (
+                adapter.base_dtype not in (None, "float32")
+                and self.trainer.mixed_precision.mode == "off"
+            ):
+                result.add_error(
+                    f"`trainer.mixed_precision.mode` must be auto where "
+                    f"`adapter.config.base_dtype` is {adapter.base_dtype}."
+                )
+
+            if adapter.train_beside and self.model.dtype != torch.float32:
+                result.add_error(
+                    "`model.dtype` must be float32 where `adapter.config.train_beside` is set; "
+                    "`adapter.config.base_dtype` saves as much."
+                )
 
         if self.trainer.grad_accumulation.num_batches != 1:
             result.add_error(

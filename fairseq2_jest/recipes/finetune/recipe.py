@@ -11,19 +11,25 @@ from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.recipe.composition import register_reference_model
 from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task
+from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.evaluation.validation import TranslationEvalUnit
 from fairseq2_jest.models.generation import ignore_prompt_scores
+from fairseq2_jest.recipes.adapting import attach_adapter
 from fairseq2_jest.recipes.export.export import tokenizer_file
 from fairseq2_jest.recipes.export.hook import complete_exports
+from fairseq2_jest.recipes.finetune.comet import open_comet
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
 from fairseq2_jest.recipes.reading import (
     check_fit,
     check_languages,
+    check_size,
     create_selecting_reader,
+    create_selector,
 )
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.tokenizing import PairTokenizer
@@ -33,7 +39,6 @@ from fairseq2_jest.training.errors import TrainingError
 from fairseq2_jest.training.flops import FlopsModel, predict_selection_cost
 from fairseq2_jest.training.unit import TranslationTrainUnit
 from fairseq2_jest.training.valid_reader import ValidationReader, rows_of_direction
-from fairseq2_jest.training.validation import TranslationEvalUnit
 
 
 class FinetuneRecipe(Recipe):
@@ -42,6 +47,21 @@ class FinetuneRecipe(Recipe):
     @override
     def register(self, container: DependencyContainer) -> None:
         register_reference_model(container, "reference_model")
+
+    @override
+    def setup_model(self, context: RecipeContext, model: Module, newly_initialized: bool) -> Module:
+        config = context.get_config_as(FinetuneConfig)
+
+        attach_adapter(
+            context,
+            model,
+            config.adapter,
+            model_section=config.model,
+            optimizer=config.optimizer,
+            seed=config.common.seed,
+        )
+
+        return model
 
     @override
     def create_task(self, context: RecipeContext) -> Task:
@@ -58,14 +78,15 @@ class FinetuneRecipe(Recipe):
 
         check_languages(corpus, tokenizer)
 
+        check_size(create_selector(context, config.batch_selector), len(corpus))
+
         valid_readers = self._validation_readers(context, dataset, tokenizer)
+
+        comet = open_comet(config.validation.comet, context) if valid_readers else None
 
         model = context.get_model_as(TransformerModel)
 
         check_fit(model, "the model", tokenizer, config.dataset.max_seq_len)
-
-        if config.trainer.data_parallelism == "fsdp" and config.trainer.fsdp.version == "v1":
-            raise TrainingError("trainer.fsdp.version v1 is not supported; use v2, the default.")
 
         reader = create_selecting_reader(
             context,
@@ -120,7 +141,7 @@ class FinetuneRecipe(Recipe):
             ignore_prompt_scores(generator)
 
         valid_units = [
-            TranslationEvalUnit(dp_model, tokenizer, direction, config.validation, generator)
+            TranslationEvalUnit(dp_model, tokenizer, direction, config.validation, generator, comet)
             for direction in valid_readers
         ]
 

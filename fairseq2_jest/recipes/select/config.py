@@ -2,95 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
-import torch
 from fairseq2.recipe.config import (
     CommonSection,
     GangSection,
-    ReferenceModelSection,
     TokenizerSection,
 )
 from fairseq2.runtime.dependency import DependencyResolver
 from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
+from fairseq2_jest.corpus.prompt import PromptConfig
+from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.influence.curvature_config import CurvatureConfig
 from fairseq2_jest.influence.diversity import DiversityConfig
-from fairseq2_jest.influence.gradients import Reduction
 from fairseq2_jest.influence.layers import LayersConfig
 from fairseq2_jest.influence.rule import RuleConfig
 from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
-from fairseq2_jest.recipes.sections import PairsSection
-
-
-@dataclass(kw_only=True)
-class PoolSection(PairsSection):
-    """The pool, and the seeds beside it; a pair that is too long is not scored."""
-
-    pool_split: str = "train"
-    """The split to choose from."""
-
-    seed_split: str = "seeds"
-    """The split of pairs that are trusted."""
-
-    num_seeds: int = 256
-    """How many of these are taken, at random; 256 in the paper."""
-
-    allow_seeds_in_pool: bool = False
-    """Whether a seed may be a pair of the pool, too, which it would then help most."""
-
-    max_num_tokens: int = 4096
-    """The most tokens of a side in a batch, padding included; gradients take memory, too."""
-
-    @override
-    def validate(self) -> ValidationResult:
-        result = super().validate()
-
-        if self.num_seeds < 1:
-            result.add_error(f"`num_seeds` must be at least 1, but is {self.num_seeds}.")
-
-        return result
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoringConfig(Validatable):
-    """How influence is computed."""
-
-    reduction: Reduction = "mean"
-    """``mean`` over the tokens of a pair's response (the paper's text), or ``sum``, with which the
-    longer a pair is, the more it counts."""
-
-    rank: int | None = 16
-    """The rank at which the preconditioned gradient of a seed is kept, for each layer; ``None`` for
-    all of it. What is left out is reported."""
-
-    block_size: int = 512
-    """How many pairs of the pool are scored before they are written: a kill costs one block."""
-
-    amp: bool = False
-    """Whether the model runs in mixed precision."""
-
-    amp_dtype: torch.dtype = torch.bfloat16
-    """The dtype of mixed precision."""
-
-    log_every_seconds: float = 30.0
-    """How often progress is logged."""
-
-    @override
-    def validate(self) -> ValidationResult:
-        result = ValidationResult()
-
-        if self.rank is not None and self.rank < 1:
-            result.add_error(f"`rank` must be at least 1 or null, but is {self.rank}.")
-        if self.block_size < 1:
-            result.add_error(f"`block_size` must be at least 1, but is {self.block_size}.")
-        if not self.log_every_seconds > 0.0:
-            result.add_error(
-                f"`log_every_seconds` must be positive, but is {self.log_every_seconds}."
-            )
-
-        return result
+from fairseq2_jest.recipes.sections import ReferenceEncoderSection
+from fairseq2_jest.recipes.select.sections import (
+    PoolSection,
+    ScoringConfig,
+    ScoringModelSection,
+    WarmupSection,
+)
 
 
 @dataclass(kw_only=True)
@@ -104,13 +41,30 @@ class SelectConfig(Validatable):
     """A run of ``mt finetune`` that ``model`` and ``tokenizer`` are taken from: influence wants a
     model that was fine-tuned on the pool, or a sample of it."""
 
-    model: ReferenceModelSection = field(
-        default_factory=lambda: ReferenceModelSection(name="nllb-200_dense_distill_600m")
+    model: ScoringModelSection = field(
+        default_factory=lambda: ScoringModelSection(name="nllb-200_dense_distill_600m")
     )
-    """The model at which gradients are taken."""
+    """The model at which gradients are taken, or that ``warmup`` begins with."""
 
     tokenizer: TokenizerSection = field(default_factory=lambda: TokenizerSection(name="nllb-200"))
     """Its tokenizer."""
+
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    """How a decoder-only model is asked for a translation."""
+
+    warmup: WarmupSection | None = None
+    """Makes that model first, in the folder ``warmup`` of the output directory, where no run is
+    named and ``model`` has not seen such pairs."""
+
+    compat: Literal["none", "paper"] = "none"
+    """``paper`` sets what the text of G-DIG says (ACL 2024, Section 3 and Appendix A), whatever the
+    sections below say: KFAC from the empirical Fisher, the MLPs of layers 3, 6, ..., 30, gradients
+    that are means over tokens, pairs that help every seed (which keeps next to nothing), random
+    draws from clusters of gradients as they are.
+
+    Its authors' code differs from this text, and is not followed: its factors are sums over tokens,
+    its damping is 0.5, absolute (the text gives no number), seeds are averaged in pairs, and layer
+    31 stands in the place of 30; it has neither the rule nor the clusters."""
 
     layers: LayersConfig = field(default_factory=LayersConfig)
     """Whose gradients."""
@@ -128,6 +82,12 @@ class SelectConfig(Validatable):
     diversity: DiversityConfig = field(default_factory=DiversityConfig)
     """How the choice is spread over these."""
 
+    reference_encoder: ReferenceEncoderSection = field(default_factory=ReferenceEncoderSection)
+    """What makes the embeddings, where ``diversity.features`` asks for them."""
+
+    reference_store: ReferenceStoreConfig = field(default_factory=ReferenceStoreConfig)
+    """How they are kept."""
+
     preview_only: bool = False
     """Whether to stop once it is known how many pairs each rule would keep."""
 
@@ -140,15 +100,34 @@ class SelectConfig(Validatable):
     """Threads, seed, extra assets."""
 
     def complete(self, resolver: DependencyResolver) -> None:
-        """Takes model and tokenizer from ``run``, where it names one; twice does no more than once.
+        """Does what ``compat`` says, and takes model and tokenizer from ``run``, where it names
+        one; twice does no more than once.
 
         :raises UsageError: There is no such run, or no such checkpoint in it.
         """
+        if self.compat == "paper":
+            self._follow_paper()
+
         take_from_run(self, resolver)
+
+    def _follow_paper(self) -> None:
+        self.layers = replace(self.layers, stride=3)
+        self.curvature = replace(self.curvature, method="kfac", labels="empirical")
+        self.scoring = replace(self.scoring, reduction="mean")
+        self.rule = replace(self.rule, kind="helpful_fraction", min_helpful_fraction=1.0)
+        self.diversity = replace(
+            self.diversity, features="gradients", normalize=False, draw="random"
+        )
 
     @override
     def validate(self) -> ValidationResult:
         result = ValidationResult()
+
+        if self.warmup is not None and self.run.path is not None:
+            result.add_error("`warmup` must not be given where `run.path` is: one makes the model.")
+
+        if self.model.is_new and self.warmup is None and self.run.path is None:
+            result.add_error("`model.name` must be given where there is no `warmup`.")
 
         if self.gang.tensor_parallel_size != 1:
             result.add_error(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.influence.errors import InfluenceError
-from fairseq2_jest.recipes.select.config import PoolSection
+from fairseq2_jest.recipes.select.sections import PoolSection
 
 _ROWS_AT_ONCE = 8192
 

@@ -1,42 +1,32 @@
-"""Scores a pool, applies the rule, clusters, draws and writes."""
+"""Scores a pool, chooses from it, and writes what was chosen."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from contextlib import closing
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from fairseq2.gang import Gangs
 from fairseq2.logging import log
 from fairseq2.utils.progress import ProgressReporter
-from numpy.typing import NDArray
 from typing_extensions import override
 
+from fairseq2_jest.corpus.config import ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.corpus.manifest import json_sha256
-from fairseq2_jest.embedding.tokens import TokenizedPairs
-from fairseq2_jest.influence.directions import discarded_energy
-from fairseq2_jest.influence.diversity import draw_evenly, fitting_clusters
-from fairseq2_jest.influence.errors import InfluenceError
-from fairseq2_jest.influence.fitting import PairReader, Workplace, fit_curvature, fit_seeds
-from fairseq2_jest.influence.gradients import GradientPass
-from fairseq2_jest.influence.kmeans import KMeans
-from fairseq2_jest.influence.layers import last_block
-from fairseq2_jest.influence.projection import TwoSidedProjection
-from fairseq2_jest.influence.rule import ScoreSummary, passing_rows, preview, summarize
-from fairseq2_jest.influence.score_store import ScoreStore
-from fairseq2_jest.influence.scoring import PoolScorer
-from fairseq2_jest.recipes.progress import Progress
+from fairseq2_jest.influence.rule import ScoreSummary, preview
+from fairseq2_jest.recipes.select.choosing import Choice, RowFeatures, choose, summarize_store
 from fairseq2_jest.recipes.select.config import SelectConfig
-from fairseq2_jest.recipes.select.output import write_corpus, write_table
+from fairseq2_jest.recipes.select.output import (
+    PAGE_NAME,
+    read_diagnoses,
+    write_numbers,
+    write_table,
+    write_text,
+)
+from fairseq2_jest.recipes.select.page import ScoredPool, render_selection
+from fairseq2_jest.recipes.select.scoring import Candidates, PoolScoring
+from fairseq2_jest.recipes.select.selected_corpus import write_corpus
 from fairseq2_jest.recipes.task import PiecewiseTask
-from fairseq2_jest.report.units import format_bytes
-
-# Beyond this, low rank changes signs rather often.
-_MUCH_DISCARDED = 0.1
 
 
 class SelectTask(PiecewiseTask):
@@ -46,31 +36,31 @@ class SelectTask(PiecewiseTask):
         self,
         config: SelectConfig,
         pool: Corpus,
-        read: PairReader,
-        seeds: TokenizedPairs,
-        gradients: GradientPass,
-        identity: dict[str, object],
+        origin: ParallelTextConfig,
+        candidates: Candidates,
+        identity: str,
         *,
+        embeddings: RowFeatures | None = None,
         gangs: Gangs,
         output_dir: Path,
         progress_reporter: ProgressReporter,
     ) -> None:
         """
-        :param read: Reads and tokenises pairs of the pool.
-        :param identity: All that decides a score.
+        :param origin: The data set that the pool is a split of.
+        :param identity: Stands for all that decides a score.
+        :param embeddings: What is clustered in place of gradients.
         """
         super().__init__()
 
         self._config = config
         self._pool = pool
-        self._read = read
-        self._seeds = seeds
-        self._gradients = gradients
-        self._digest = json_sha256(identity)
+        self._origin = origin
+        self._candidates = candidates
+        self._identity = identity
+        self._embeddings = embeddings
         self._gangs = gangs
         self._output_dir = output_dir
         self._progress_reporter = progress_reporter
-        self._discarded: float | None = None
 
     @override
     def run(self) -> None:
@@ -79,20 +69,19 @@ class SelectTask(PiecewiseTask):
             self._run()
 
     def _run(self) -> None:
-        store = ScoreStore.open(
-            self._output_dir / "scores",
-            identity={"identity": self._digest},
-            num_rows=len(self._pool),
-            num_seeds=len(self._seeds),
-            feature_dim=self._config.diversity.projection_side**2,
-            block_size=self._config.scoring.block_size,
+        scoring = PoolScoring(
+            self._config,
+            self._candidates,
+            self._identity,
+            self._output_dir,
+            gang=self._gangs.root,
+            progress_reporter=self._progress_reporter,
+            on_piece=self._on_piece,
         )
 
-        _check_room(store, self._output_dir)
+        scoring.run()
 
-        self._score(store)
-
-        summary = self._summarize(store)
+        summary = summarize_store(scoring.store)
 
         counts = preview(summary)
 
@@ -104,249 +93,77 @@ class SelectTask(PiecewiseTask):
 
             return
 
-        passed = passing_rows(summary, self._config.rule)
-
-        if len(passed) == 0:
-            raise InfluenceError(
-                "No pair passes the rule; lower rule.min_helpful_fraction or raise rule.quantile, "
-                "by the counts that the log tells."
-            )
-
-        clusters, num_clusters, chosen = self._choose(store, summary, passed)
+        choice = choose(
+            summary,
+            self._embeddings or scoring.store.features,
+            self._config.rule,
+            self._config.diversity,
+            seed=self._config.common.seed,
+            gang=self._gangs.root,
+        )
 
         is_first = self._gangs.root.rank == 0
 
         # Nobody waits for the first rank to write.
         self._gangs.close()
 
-        if is_first:
-            self._write(summary, counts, passed, clusters, num_clusters, chosen)
+        if not is_first:
+            return
 
-    def _score(self, store: ScoreStore) -> None:
-        """Completes the store; a collective."""
-        gang, config = self._gangs.root, self._config
+        write_table(self._output_dir, self._pool, summary, choice)
 
-        missing = np.flatnonzero(~store.done()).tolist()
+        file = write_corpus(self._output_dir, self._pool, choice.chosen, self._origin)
 
-        # All have looked before one writes.
-        gang.barrier()
-
-        if len(missing) < store.num_blocks:
-            log.info(
-                "{:,} of {:,} blocks of pairs are scored already.",
-                store.num_blocks - len(missing),
-                store.num_blocks,
-            )
-
-        if missing:
-            own = missing[gang.rank :: gang.size]
-
-            scorer = self._create_scorer()
-
-            with self._progress_reporter:
-                progress = Progress(
-                    "score",
-                    "pairs",
-                    store.num_rows,
-                    store.count_rows,
-                    reporter=self._progress_reporter if gang.rank == 0 else None,
-                    log_every_seconds=config.scoring.log_every_seconds,
-                )
-
-                with closing(progress):
-                    for block in own:
-                        self._score_block(store, scorer, block)
-
-                        progress.update()
-
-                        self.stop_if_requested()
-
-        # The others may be at their last blocks.
-        gang.barrier()
-
-    def _create_scorer(self) -> PoolScorer:
-        config, gang, gradients = self._config, self._gangs.root, self._gradients
-
-        place = Workplace(
-            self._output_dir / "curvature",
-            self._digest,
-            gang=gang,
-            device=gang.device,
-            on_piece=self.stop_if_requested,
+        write_numbers(
+            self._output_dir,
+            {
+                "pairs": len(self._pool),
+                "scored": int(summary.is_scored.sum()),
+                "seeds": len(self._candidates.seeds),
+                "discarded_energy": scoring.discarded_energy,
+                "passed": len(choice.passed),
+                "clusters": choice.num_clusters,
+                "chosen": len(choice.chosen),
+                "rules": counts,
+            },
         )
 
-        curvatures = fit_curvature(
-            place,
-            gradients,
-            self._read,
-            len(self._pool),
-            config.curvature,
-            seed=config.common.seed,
-        )
-
-        directions = fit_seeds(
-            place,
-            gradients,
-            self._seeds,
-            curvatures,
-            config.curvature.damping,
-            rank=config.scoring.rank,
-            reduction=config.scoring.reduction,
-        )
-
-        self._discarded = discarded_energy(directions)
+        self._write_page(summary, choice, counts)
 
         log.info(
-            "{:,} seeds are preconditioned; their rank of {} leaves out {:.2%} of their energy.",
-            len(self._seeds),
-            config.scoring.rank or "all",
-            self._discarded,
-        )
-
-        if self._discarded > _MUCH_DISCARDED:
-            log.warning(
-                "That is much: raise scoring.rank, in another output directory, for influences to "
-                "be more exact."
-            )
-
-        projection = TwoSidedProjection(
-            last_block(gradients.layers),
-            side=config.diversity.projection_side,
-            seed=config.common.seed,
-            device=gang.device,
-        )
-
-        return PoolScorer(gradients, directions, projection, reduction=config.scoring.reduction)
-
-    def _score_block(self, store: ScoreStore, scorer: PoolScorer, block: int) -> None:
-        rows = store.rows(block)
-
-        scores = np.full((len(rows), len(self._seeds)), np.nan, dtype=np.float32)
-        features = np.full((len(rows), scorer.feature_dim), np.nan, dtype=np.float32)
-
-        kept, pairs = self._read(rows)
-
-        if len(kept) > 0:
-            found = scorer.score(pairs, kept.tolist())
-
-            scores[kept - rows[0]] = found.influence.numpy()
-            features[kept - rows[0]] = found.features.numpy()
-
-        store.write(block, scores, features)
-
-        self.count_piece()
-
-    def _summarize(self, store: ScoreStore) -> ScoreSummary:
-        parts = [summarize(scores) for _, scores in store.blocks()]
-
-        return ScoreSummary(
-            **{
-                name: np.concatenate([getattr(part, name) for part in parts])
-                for name in ("mean", "minimum", "helpful_fraction")
-            }
-        )
-
-    def _choose(
-        self, store: ScoreStore, summary: ScoreSummary, passed: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int32] | None, int, NDArray[np.int64]]:
-        """Clusters what passed and draws from it; a collective."""
-        config, seed = self._config.diversity, self._config.common.seed
-
-        if config.num_selected is None:
-            return None, 0, passed
-
-        if config.num_selected > len(passed):
-            log.warning(
-                "diversity.num_selected is {:,}, but only {:,} pairs passed the rule: all of them "
-                "are taken.",
-                config.num_selected,
-                len(passed),
-            )
-
-        num_clusters = fitting_clusters(config.num_clusters, len(passed))
-
-        if num_clusters < config.num_clusters:
-            log.info(
-                "{:,} clusters in place of {:,}, since {:,} pairs passed.",
-                num_clusters,
-                config.num_clusters,
-                len(passed),
-            )
-
-        def read(places: NDArray[np.int64]) -> NDArray[np.float32]:
-            features = store.features(passed[places])
-
-            if config.normalize:
-                norms = np.linalg.norm(features, axis=1, keepdims=True)
-
-                features /= np.where(norms > 0.0, norms, np.float32(1.0))
-
-            return features
-
-        kmeans = KMeans(
-            num_clusters,
-            seed=seed,
-            gang=self._gangs.root,
-            max_iterations=config.max_iterations,
-        )
-
-        clusters = kmeans.fit(read, len(passed)).members
-
-        places = draw_evenly(
-            clusters,
-            num_clusters,
-            config.num_selected,
-            seed=seed,
-            order_by=summary.mean[passed] if config.draw == "best" else None,
-        )
-
-        return clusters, num_clusters, passed[places]
-
-    def _write(
-        self,
-        summary: ScoreSummary,
-        counts: dict[str, int],
-        passed: NDArray[np.int64],
-        clusters: NDArray[np.int32] | None,
-        num_clusters: int,
-        chosen: NDArray[np.int64],
-    ) -> None:
-        write_table(self._output_dir, self._pool, summary, passed, clusters, chosen)
-
-        file = write_corpus(self._output_dir, self._pool, chosen)
-
-        numbers = {
-            "pairs": len(self._pool),
-            "scored": int(summary.is_scored.sum()),
-            "seeds": len(self._seeds),
-            "discarded_energy": self._discarded,
-            "passed": len(passed),
-            "clusters": num_clusters,
-            "chosen": len(chosen),
-            "rules": counts,
-        }
-
-        (self._output_dir / "select.json").write_text(
-            json.dumps(numbers, indent=2) + "\n", encoding="utf-8"
-        )
-
-        log.info(
-            "{:,} of {:,} pairs are chosen, of {:,} that passed the rule. Train on them with: "
-            "fairseq2 mt finetune OUT --config-file {}",
-            len(chosen),
+            "{:,} of {:,} pairs are chosen, of {:,} that passed the rule; {} shows them. Train on "
+            "them with: fairseq2 mt finetune OUT --config-file {}",
+            len(choice.chosen),
             len(self._pool),
-            len(passed),
+            len(choice.passed),
+            self._output_dir / PAGE_NAME,
             file,
         )
 
-
-def _check_room(store: ScoreStore, folder: Path) -> None:
-    log.info("Scores and features take {}.", format_bytes(store.num_bytes))
-
-    free = shutil.disk_usage(folder).free
-
-    if store.num_bytes > free + store.allocated():
-        raise InfluenceError(
-            f"Scores and features take {format_bytes(store.num_bytes)}, but {folder} has "
-            f"{format_bytes(free)} left; make room, or name another output directory."
+    def _write_page(self, summary: ScoreSummary, choice: Choice, counts: Mapping[str, int]) -> None:
+        pool = ScoredPool(
+            corpus=self._pool,
+            influence=summary.mean,
+            helpful_fraction=summary.helpful_fraction,
+            passed=choice.passed,
+            chosen=choice.chosen,
         )
+
+        numbers = {
+            "pairs": f"{len(self._pool):,}, {len(pool.scored):,} of them scored",
+            "seeds": f"{len(self._candidates.seeds):,}",
+            "rule": f"{self._config.rule.kind}, which {len(choice.passed):,} pairs passed",
+            "clusters": f"{choice.num_clusters:,}" if choice.num_clusters else "none",
+            "chosen": f"{len(choice.chosen):,}",
+        }
+
+        folder = self._output_dir
+
+        text = render_selection(pool, numbers, counts, read_diagnoses(folder), folder)
+
+        write_text(folder / PAGE_NAME, text)
+
+    def _on_piece(self) -> None:
+        self.count_piece()
+
+        self.stop_if_requested()

@@ -20,21 +20,19 @@ from typing_extensions import override
 from fairseq2_jest.corpus.errors import CorpusError
 from fairseq2_jest.corpus.pair import parse_direction
 from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
+from fairseq2_jest.translation.batched_search import BATCHED_BEAM_SEARCH
 from fairseq2_jest.translation.config import InputConfig, OutputConfig, TranslationConfig
 
 
 @dataclass(kw_only=True)
-class TranslateConfig(Validatable):
-    """fairseq2's own sections, and those of a translation."""
+class TranslatorConfig(Validatable):
+    """fairseq2's own sections, and those of a translator: what all that translate have."""
 
     direction: str = ""
     """``<source language>-<target language>`` in the tokenizer's codes: ``eng_Latn-deu_Latn``."""
 
     input: InputConfig = field(default_factory=InputConfig)
     """What is translated."""
-
-    output: OutputConfig = field(default_factory=OutputConfig)
-    """What comes out, and where."""
 
     run: RunSection = field(default_factory=RunSection)
     """A run of ``mt finetune`` that ``model`` and ``tokenizer`` are taken from, whatever these say
@@ -54,9 +52,12 @@ class TranslateConfig(Validatable):
     # A bound that does not depend on the longest source of a batch, so that neither does the
     # translation of a line.
     seq2seq_generator: Seq2SeqGeneratorSection = field(
-        default_factory=lambda: Seq2SeqGeneratorSection(config=BeamSearchConfig(max_gen_len=256))
+        default_factory=lambda: Seq2SeqGeneratorSection(
+            name=BATCHED_BEAM_SEARCH, config=BeamSearchConfig(max_gen_len=256)
+        )
     )
-    """The beam search."""
+    """The beam search: ``batched_beam_search``, which searches for all lines of a batch at once, or
+    fairseq2's ``beam_search``, which finds the same and takes models and algorithms of any kind."""
 
     generator: GeneratorSection = field(default_factory=GeneratorSection)
     """Automatic mixed precision; ``model.dtype`` is the dtype of the weights."""
@@ -89,6 +90,20 @@ class TranslateConfig(Validatable):
             result.add_error(
                 "`gang.tensor_parallel_size` must be 1: each process translates lines of its own."
             )
+
+        return result
+
+
+@dataclass(kw_only=True)
+class TranslateConfig(TranslatorConfig):
+    """The sections of a translation."""
+
+    output: OutputConfig = field(default_factory=OutputConfig)
+    """What comes out, and where."""
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = super().validate()
 
         beam = self.seq2seq_generator.config
 

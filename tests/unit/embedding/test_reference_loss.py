@@ -13,9 +13,10 @@ from fairseq2.models.nllb import NllbConfig
 from fairseq2.models.nllb.factory import create_nllb_model
 from fairseq2.models.transformer import TransformerModel
 
+from fairseq2_jest.embedding.digest import digest_of_model
 from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.forward_pass import ForwardPass
-from fairseq2_jest.embedding.reference_loss import ReferenceLoss, digest_of_model
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
 from tests.unit.tiny import DEU, ENG, model, random_pairs, tokenizer
 

@@ -5,33 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from fairseq2.models.clm import CausalLM
 from fairseq2.models.transformer import TransformerModel
 from fairseq2.nn import BatchLayout
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from fairseq2_jest.embedding.tokens import TokenizedPairs
-from fairseq2_jest.influence.encoder_decoder import EncoderDecoder
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass
 from fairseq2_jest.influence.layers import LayersConfig, TrackedLayer, find_layers
+from fairseq2_jest.influence.model_kinds import create_pair_model
+from tests.unit.language_models import language_model, language_tokenizer
 from tests.unit.tiny import model, tokenizer
 
 ALL_FFN = LayersConfig(stride=1)
 
+KINDS = ("nllb", "llama", "mistral", "hg")
+
 
 def gradient_pass(
-    learner: TransformerModel, config: LayersConfig = ALL_FFN, max_num_tokens: int = 90
+    learner: TransformerModel | CausalLM, config: LayersConfig = ALL_FFN, max_num_tokens: int = 90
 ) -> GradientPass:
-    pairs = EncoderDecoder(
-        learner, tokenizer(), device=torch.device("cpu"), max_num_tokens=max_num_tokens
+    pairs = create_pair_model(
+        learner,
+        tokenizer() if isinstance(learner, TransformerModel) else language_tokenizer(),
+        device=torch.device("cpu"),
+        max_num_tokens=max_num_tokens,
     )
 
     return GradientPass(pairs, find_layers(learner, config), device=torch.device("cpu"))
 
 
 def trained_model(seed: int = 0) -> TransformerModel:
-    """A model whose biases are not zero."""
-    learner = model(seed)
+    """An NLLB whose biases are not zero."""
+    learner = trained("nllb", seed)
+
+    assert isinstance(learner, TransformerModel)
+
+    return learner
+
+
+def trained(kind: str, seed: int = 0) -> TransformerModel | CausalLM:
+    """A model of one of :data:`KINDS`, none of whose parameters are zero."""
+    learner = model(seed) if kind == "nllb" else language_model(kind, seed)
 
     generator = torch.Generator().manual_seed(seed)
 
@@ -43,9 +59,12 @@ def trained_model(seed: int = 0) -> TransformerModel:
 
 
 def losses_alone(
-    learner: TransformerModel, pairs: TokenizedPairs, index: int
+    learner: TransformerModel | CausalLM, pairs: TokenizedPairs, index: int
 ) -> tuple[Tensor, Tensor]:
     """The logits and the labels of one pair's response, of a model in eval mode."""
+    if isinstance(learner, CausalLM):
+        return _response_alone(learner, pairs, index)
+
     sequences = []
 
     for body, lang, mode in (
@@ -73,28 +92,52 @@ def losses_alone(
     return logits[0, given:], target[0, 1 + given :]
 
 
+def _response_alone(learner: CausalLM, pairs: TokenizedPairs, index: int) -> tuple[Tensor, Tensor]:
+    info = language_tokenizer().vocab_info
+
+    sequence = torch.cat(
+        [
+            torch.tensor([info.bos_idx]),
+            pairs.source[index],
+            pairs.target[index],
+            torch.tensor([info.eos_idx]),
+        ]
+    )
+
+    inputs = sequence[None, :-1]
+
+    logits = learner.eval()(inputs, BatchLayout.of(inputs))
+
+    response_len = len(pairs.target[index]) + 1
+
+    return logits[0, -response_len:], sequence[-response_len:]
+
+
 def gradients_alone(
-    learner: TransformerModel,
+    learner: TransformerModel | CausalLM,
     layers: Sequence[TrackedLayer],
     pairs: TokenizedPairs,
     index: int,
     reduction: str = "mean",
 ) -> dict[str, Tensor]:
-    """The gradient of ``[W b]`` of each layer, of one pair's loss."""
+    """The gradient of ``[W b]`` of each layer, or of ``W``, of one pair's loss."""
     logits, labels = losses_alone(learner, pairs, index)
 
     loss = cross_entropy(logits, labels, reduction=reduction)
 
-    weights = [layer.module.get_parameter("weight") for layer in layers]
-    biases = [layer.module.get_parameter("bias") for layer in layers]
+    parameters = [
+        layer.module.get_parameter(name)
+        for layer in layers
+        for name in (("weight", "bias") if layer.has_bias else ("weight",))
+    ]
 
-    gradients = torch.autograd.grad(loss, [*weights, *biases])
+    gradients = iter(torch.autograd.grad(loss, parameters))
 
     return {
-        layer.name: torch.cat([weight, bias[:, None]], dim=1)
-        for layer, weight, bias in zip(
-            layers, gradients[: len(layers)], gradients[len(layers) :], strict=True
-        )
+        layer.name: torch.cat([next(gradients), next(gradients)[:, None]], dim=1)
+        if layer.has_bias
+        else next(gradients)
+        for layer in layers
     }
 
 

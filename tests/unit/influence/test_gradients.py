@@ -12,10 +12,12 @@ from fairseq2_jest.influence.gradients import Reduction
 from fairseq2_jest.influence.labels import sample_labels, uniforms
 from fairseq2_jest.influence.layers import LayersConfig, find_layers, last_block
 from tests.unit.influence.dense import (
+    KINDS,
     by_pair,
     gradient_pass,
     gradients_alone,
     losses_alone,
+    trained,
     trained_model,
 )
 from tests.unit.tiny import model, random_pairs
@@ -23,10 +25,11 @@ from tests.unit.tiny import model, random_pairs
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("max_num_tokens", [1, 90, 10_000])
-def test_they_are_autograds(reduction: Reduction, max_num_tokens: int) -> None:
-    learner, pairs = trained_model(), random_pairs(7)
+def test_they_are_autograds(kind: str, reduction: Reduction, max_num_tokens: int) -> None:
+    learner, pairs = trained(kind), random_pairs(7)
 
     run = gradient_pass(learner, max_num_tokens=max_num_tokens)
 

@@ -79,9 +79,15 @@ def logits(
 
 
 def translate(
-    folder: Path, sources: Sequence[Tensor], lang: str, *, beam_size: int, max_len: int
+    folder: Path,
+    sources: Sequence[Tensor],
+    lang: str,
+    *,
+    beam_size: int,
+    max_len: int,
+    kls: Any = BeamSearchSeq2SeqGenerator,
 ) -> list[list[int]]:
-    """The best hypothesis of fairseq2's beam search for each source, end included.
+    """The best hypothesis of a beam search for each source, end included; by default fairseq2's.
 
     No two tokens come twice, for a random model has little else to say.
     """
@@ -90,7 +96,7 @@ def translate(
     pad_idx = tokenizer.vocab_info.pad_idx
     assert pad_idx is not None
 
-    generator = BeamSearchSeq2SeqGenerator(
+    generator = kls(
         model,
         tokenizer.vocab_info,
         beam_size=beam_size,

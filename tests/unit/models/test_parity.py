@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fairseq2_jest.translation.batched_search import BatchedBeamSearchGenerator
 from tests.hugging_face import LANGS, MAX_SEQ_LEN, texts
 from tests.unit.models.parity import logits, ours, translate, translate_in_transformers
 
@@ -66,6 +67,15 @@ def test_translations_are_those_of_transformers(folder: tuple[str, Path], beam_s
         expected = translate_in_transformers(path, part, lang, beam_size=beam_size, max_len=25)
 
         assert actual == expected
+
+        assert expected == translate(
+            path,
+            part,
+            lang,
+            beam_size=beam_size,
+            max_len=25,
+            kls=BatchedBeamSearchGenerator,
+        )
 
         different |= {tuple(tokens) for tokens in actual}
 

@@ -59,7 +59,7 @@ def test_page_of_two_runs(make: Make, tmp_path: Path) -> None:
     # Three measures against three costs, training loss, reference scores, redundancy and noise.
     assert len(page.all("svg")) == 9 + 1 + 1 + 2
     assert {"joint, 10 of 100", "80.0 TFLOP", "≤ 0.50 ×", "3.000", "67 %"} <= set(page.cells)
-    assert numbers["runs"][1]["final"] == {"loss": 2.0, "bleu": 30.0, "chrf": 60.0}
+    assert numbers["runs"][1]["final"] == {"loss": 2.0, "bleu": 30.0, "chrf": 60.0, "comet": None}
     assert numbers["targets"][0]["arms"][1]["ratio"]["samples"] == pytest.approx(0.5)
     assert "above 90 % (reference score) of those passed over" in page.cells
 

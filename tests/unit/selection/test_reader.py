@@ -468,6 +468,30 @@ def test_the_learners_tokens_are_all_that_its_encoder_embeds(
     assert reader.last_stats.encoded_tokens == sum(embedded)
 
 
+def test_the_learner_looks_at_the_first_tokens_and_training_takes_all(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    reader = reader_of(corpus, tmp_path)
+
+    reader.embedder._max_num_tokens = 3
+
+    assert reader.embedder._learner is not None
+
+    lengths: list[int] = []
+
+    reader.embedder._learner._model.encoder_frontend.register_forward_hook(
+        lambda module, inputs, output: lengths.extend(inputs[1].seq_lens)
+    )
+
+    batches = next(reader)
+
+    # With the language's token and the end.
+    assert max(lengths) == 5
+    assert reader.last_stats is not None
+    assert reader.last_stats.encoded_tokens == sum(lengths)
+    assert max(max(batch.source_seq_lens) for batch in batches) > 5
+
+
 def test_a_step_that_is_tried_again_is_logged_once(corpus: Corpus, tmp_path: Path) -> None:
     reader = reader_of(corpus, tmp_path, log=SelectionLog(tmp_path / "log"))
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from fairseq2_jest.adapters.lora import LoraAdapter
+from fairseq2_jest.adapters.lora_config import LoraConfig
 from fairseq2_jest.models.tiny import register_tiny_models
 from fairseq2_jest.training.flops import FlopsModel, predict_selection_cost
 
@@ -77,6 +79,22 @@ def test_training_is_what_torch_counts_but_for_attention_scores(
 
     # Biases and layer norms are counted as if they were matrices: 1 % of this model's weights.
     assert products < flops < 1.01 * products
+
+
+def test_frozen_weights_need_no_gradient(config: NllbConfig) -> None:
+    model = create_nllb_model(config).eval()
+
+    LoraAdapter(LoraConfig(rank=2, dropout=0.0)).attach(model, family="nllb", seed=0)
+
+    flops = FlopsModel.of(model).training(NUM_PAIRS * 25, NUM_PAIRS * 25)
+
+    # The gradients that go into the embeddings are not computed, nor those of what comes first.
+    first = 3 * config.model_dim**2 * 2.0 * NUM_PAIRS * 25 * 2
+
+    products = counted(model, 25, 25, train=True) - 3.0 * attention_scores(config, 25, 25)
+
+    assert products < flops < 1.03 * (products + first)
+    assert flops < 0.7 * FlopsModel.of(create_nllb_model(config)).training(75, 75)
 
 
 def test_attention_scores_are_a_few_per_cent_for_sentences(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.tokenizing import PairTokenizer
-from fairseq2_jest.training.valid_reader import ValidationReader, rows_of_direction
+from fairseq2_jest.training.valid_reader import ValidationReader, ValidationTexts, rows_of_direction
 from tests.unit.tiny import open_corpus, sentences, tokenizer
 
 NUM_ROWS = 31
@@ -128,7 +128,11 @@ def test_a_batch_carries_the_texts_of_its_own_rows(corpus: Corpus) -> None:
 
     assert len(batches) > 3
     for batch in batches:
-        assert batch.example == [target for _, target in texts_of([batch])]
+        texts = batch.example
+
+        assert isinstance(texts, ValidationTexts)
+        assert list(zip(texts.sources, texts.references, strict=True)) == texts_of([batch])
+        assert corpus.texts(np.array(texts.rows)) == (texts.sources, texts.references)
 
 
 @pytest.mark.parametrize("num_translated", [1, 7, NUM_ROWS, 500])

@@ -8,11 +8,11 @@ import pytest
 from fairseq2.recipe.config import RegimeSection
 from fairseq2.utils.validation import StandardObjectValidator, ValidationError
 
+from fairseq2_jest.evaluation.validation import ValidationConfig
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.selection.joint import JointConfig
 from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
 from fairseq2_jest.training.unit import CriterionConfig
-from fairseq2_jest.training.validation import ValidationConfig
 
 Change: TypeAlias = Callable[[FinetuneConfig], None]
 
@@ -40,6 +40,22 @@ def patience(config: FinetuneConfig) -> None:
 
 def accumulate(config: FinetuneConfig) -> None:
     config.trainer.grad_accumulation.num_batches = 4
+
+
+def fsdp(**values: object) -> Change:
+    def change(config: FinetuneConfig) -> None:
+        config.trainer.data_parallelism = "fsdp"
+
+        for name, value in values.items():
+            assert hasattr(config.trainer.fsdp, name)
+
+            setattr(config.trainer.fsdp, name, value)
+
+    return change
+
+
+def few_layers(config: FinetuneConfig) -> None:
+    config.batch_selector.num_learner_layers = 2
 
 
 def changed(*changes: Change) -> FinetuneConfig:
@@ -73,6 +89,8 @@ def test_the_defaults_are_valid_down_to_the_last_field() -> None:
             "`validation.chrf` must be true to be `regime.score_metric`.",
         ),
         ([accumulate], "`trainer.grad_accumulation.num_batches` must be 1"),
+        ([fsdp(version="v1")], "`trainer.fsdp.version` must be v2"),
+        ([fsdp(granularity="stack"), few_layers], "`trainer.fsdp.granularity` must be layer"),
     ],
 )
 def test_what_does_not_go_together_is_said(changes: list[Change], message: str) -> None:
@@ -101,6 +119,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         [regime(score_metric="chrf"), validation(bleu=False)],
         [regime(score_metric="nll_loss"), validation(bleu=False, chrf=False)],
         [validation(bleu=False, chrf=False)],
+        [fsdp(granularity="stack")],
+        [fsdp(), few_layers],
     ],
 )
 def test_what_goes_together_is_let_through(changes: list[Change]) -> None:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,9 +25,11 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.evaluation.validation import TranslationEvalUnit, ValidationConfig
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.training.errors import TrainingError
-from fairseq2_jest.training.validation import TranslationEvalUnit, ValidationConfig
+from fairseq2_jest.training.valid_reader import ValidationTexts
+from tests.sacrebleu_program import score_file, write_texts
 from tests.unit.tiny import DEU, ENG, model, random_pairs, tokenizer
 
 REFERENCES = [
@@ -116,7 +116,16 @@ def english_pairs(num: int) -> TokenizedPairs:
 
 
 def batch_of(pairs: TokenizedPairs, references: list[str] | None = None) -> Seq2SeqBatch:
-    return MicroBatcher(tokenizer(), max_num_tokens=10_000).collate(pairs, example=references)
+    texts = None
+
+    if references is not None:
+        rows = list(range(len(references)))
+
+        texts = ValidationTexts(
+            rows=rows, sources=[f"source {row}" for row in rows], references=references
+        )
+
+    return MicroBatcher(tokenizer(), max_num_tokens=10_000).collate(pairs, example=texts)
 
 
 def unit_of(
@@ -148,18 +157,11 @@ def scores_of(translations: list[str], config: ValidationConfig | None = None) -
     }
 
 
-def sacrebleu(folder: Path, translations: list[str], *options: str) -> list[dict[str, object]]:
+def sacrebleu(folder: Path, translations: list[str], *options: str) -> list[dict[str, Any]]:
     """What sacrebleu's own program prints."""
-    for name, lines in (("ref", REFERENCES), ("hyp", translations)):
-        (folder / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    files = [write_texts(folder / "ref", REFERENCES)], write_texts(folder / "hyp", translations)
 
-    command = [sys.executable, "-m", "sacrebleu", "ref", "-i", "hyp", "-w", "6", *options]
-
-    output = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
-
-    result = json.loads(output)
-
-    return result if isinstance(result, list) else [result]
+    return score_file(*files, *options)
 
 
 BOTH = ("-m", "bleu", "chrf", "--chrf-word-order", "2")

@@ -1,8 +1,8 @@
-"""Validation of one direction: loss, BLEU and chrF++."""
+"""Validation of one direction: loss, BLEU, chrF++ and COMET."""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 # fairseq2.evaluator cannot be imported first.
@@ -23,15 +23,19 @@ from fairseq2.metrics.common import (
 from fairseq2.metrics.text import BleuMetric, ChrfMetric
 from fairseq2.nn import BatchLayout
 from fairseq2.utils.validation import Validatable, ValidationResult
+from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor
 from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.embedding.tokens import SequenceFormats
+from fairseq2_jest.evaluation.comet.config import CometConfig
+from fairseq2_jest.evaluation.comet.gathered import GatheredComet
+from fairseq2_jest.evaluation.metrics import check_tokenizer_name, create_bleu, create_chrf
 from fairseq2_jest.training.errors import TrainingError
+from fairseq2_jest.training.valid_reader import ValidationTexts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,11 @@ class ValidationConfig(Validatable):
     chrf: bool = True
     """Whether to translate the validation set and compute chrF++."""
 
+    comet: CometConfig | None = None
+    """Which COMET model scores what was translated, by its name ``comet`` also as
+    ``regime.score_metric``; ``None`` for none, ``{}`` for the usual one. It takes its memory beside
+    the run's on the machine of the first rank, while the others wait for its scores."""
+
     bleu_tokenizer: str = "13a"
     """sacrebleu's tokenizer: 13a, intl, zh, ja-mecab, ko-mecab, char, flores200, ..."""
 
@@ -53,12 +62,8 @@ class ValidationConfig(Validatable):
     def validate(self) -> ValidationResult:
         result = ValidationResult()
 
-        if self.bleu_tokenizer not in BLEU.TOKENIZERS:
-            known = ", ".join(sorted(BLEU.TOKENIZERS))
+        check_tokenizer_name(self.bleu_tokenizer, result)
 
-            result.add_error(
-                f"`bleu_tokenizer` must be one of {known}, but is {self.bleu_tokenizer}."
-            )
         if self.max_num_examples is not None and self.max_num_examples < 1:
             result.add_error(
                 f"`max_num_examples` must be at least 1, but is {self.max_num_examples}."
@@ -69,7 +74,7 @@ class ValidationConfig(Validatable):
     @property
     def translates(self) -> bool:
         """Whether a generator is needed."""
-        return self.bleu or self.chrf
+        return self.bleu or self.chrf or self.comet is not None
 
 
 class SmoothedBleuMetric(BleuMetric):  # type: ignore[misc]
@@ -93,7 +98,7 @@ class SmoothedBleuMetric(BleuMetric):  # type: ignore[misc]
 
 
 class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
-    """Measures loss (without label smoothing), BLEU and chrF++ in one direction."""
+    """Measures loss (without label smoothing), BLEU, chrF++ and COMET in one direction."""
 
     def __init__(
         self,
@@ -102,16 +107,24 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         direction: Direction,
         config: ValidationConfig,
         generator: Seq2SeqGenerator | None,
+        comet: GatheredComet | None = None,
     ) -> None:
         """
         :param model: The data parallel model.
-        :param generator: Needed where ``config`` asks for BLEU or chrF++.
+        :param generator: Needed where ``config`` asks for a score of translations.
+        :param comet: Needed where ``config`` asks for COMET; the directions may share it.
+
+        :raises EvaluationError: The tokenizer of BLEU is not here.
         """
+        if config.bleu:
+            create_bleu(config.bleu_tokenizer, "validation.bleu_tokenizer")
+
         self._model = model
         self._decoder = tokenizer.create_decoder(skip_special_tokens=True)
         self._direction = direction
         self._config = config
         self._generator = generator
+        self._comet = comet
         self._prompt = SequenceFormats(tokenizer).get(direction.target, "target").prefix
         self._signatures_logged = False
 
@@ -130,6 +143,8 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
             metric_bag.add("bleu", SmoothedBleuMetric(self._config.bleu_tokenizer))
         if self._config.chrf:
             metric_bag.add("chrf", ChrfMetric())
+        if self._comet is not None:
+            self._comet.reset()
 
     @override
     def process_batch(self, batch: Seq2SeqBatch, metric_bag: MetricBag) -> None:
@@ -145,16 +160,14 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         update_nll_loss_metric(metric_bag, loss, num_targets=target_batch.num_elements)
         update_seq2seq_batch_metrics(metric_bag, input_batch)
 
-        references = batch.example
-
-        if isinstance(references, list) and self._config.translates:
-            self._translate(batch, references, metric_bag)
+        if isinstance(batch.example, ValidationTexts) and self._config.translates:
+            self._translate(batch, batch.example, metric_bag)
 
     def _translate(
-        self, batch: Seq2SeqBatch, references: Sequence[str], metric_bag: MetricBag
+        self, batch: Seq2SeqBatch, texts: ValidationTexts, metric_bag: MetricBag
     ) -> None:
         if self._generator is None:
-            raise TrainingError("BLEU and chrF++ need a sequence generator.")
+            raise TrainingError("Scores of translations need a sequence generator.")
 
         source_seqs, source_layout = batch.as_source_input()
 
@@ -162,15 +175,28 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
 
         output = self._generator(source_seqs, source_layout, prompt, BatchLayout.of(prompt))
 
-        texts = [self._decoder(hypotheses[0].seq) for hypotheses in output.hypotheses]
+        translations = [self._decoder(hypotheses[0].seq) for hypotheses in output.hypotheses]
 
         if self._config.bleu:
-            metric_bag.get("bleu", BleuMetric).update(references, texts)
+            metric_bag.get("bleu", BleuMetric).update(texts.references, translations)
         if self._config.chrf:
-            metric_bag.get("chrf", ChrfMetric).update(references, texts)
+            metric_bag.get("chrf", ChrfMetric).update(texts.references, translations)
+        if self._comet is not None:
+            samples = zip(texts.rows, texts.sources, translations, texts.references, strict=True)
+
+            self._comet.add(list(samples))
+
+    @override
+    def finalize(self, metric_bag: MetricBag) -> None:
+        if self._comet is not None:
+            self._comet.gather()
 
     @override
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
+        # Only the first rank is asked.
+        if self._comet is not None:
+            values["comet"] = self._comet.score()
+
         if self._config.translates and not self._signatures_logged:
             for signature in self.signatures():
                 log.info("Scores of {} are signed {}.", self.name, signature)
@@ -178,26 +204,26 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
             self._signatures_logged = True
 
     def signatures(self) -> list[str]:
-        """sacrebleu's signatures of the scores, chrF++'s with ``nw:2``."""
+        """The signatures of the scores, chrF++'s with ``nw:2``; on the first rank."""
         config = self._config
 
-        return score_signatures(
+        signatures = score_signatures(
             bleu=config.bleu, chrf=config.chrf, bleu_tokenizer=config.bleu_tokenizer
         )
+
+        return signatures if self._comet is None else [*signatures, self._comet.signature]
 
 
 def score_signatures(*, bleu: bool, chrf: bool, bleu_tokenizer: str) -> list[str]:
     """sacrebleu's signatures of the scores of a validation."""
-    signatures = []
+    metrics: list[Metric] = []
 
     if bleu:
-        bleu_score = BLEU(tokenize=bleu_tokenizer)
-        bleu_score.corpus_score(["a"], [["a"]])
-        signatures.append(f"BLEU|{bleu_score.get_signature()}")
-
+        metrics.append(create_bleu(bleu_tokenizer, "validation.bleu_tokenizer"))
     if chrf:
-        chrf_score = CHRF(char_order=ChrfMetric.CHAR_ORDER, word_order=ChrfMetric.WORD_ORDER)
-        chrf_score.corpus_score(["a"], [["a"]])
-        signatures.append(f"chrF2++|{chrf_score.get_signature()}")
+        metrics.append(create_chrf())
 
-    return signatures
+    # There is no signature before a score.
+    names = [metric.corpus_score(["a"], [["a"]]).name for metric in metrics]
+
+    return [f"{name}|{m.get_signature()}" for name, m in zip(names, metrics, strict=True)]

@@ -1,0 +1,1 @@
+"""How good translations are: sacrebleu, COMET, and whether a difference is chance."""

@@ -1,0 +1,1 @@
+"""`fairseq2 mt evaluate`: score translations, and test whether systems differ."""

@@ -1,0 +1,225 @@
+"""Scores a pool block by block, the processes of a gang sharing the work."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fairseq2.gang import Gang
+from fairseq2.logging import log
+from fairseq2.utils.progress import ProgressReporter
+
+from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.influence.diagnosis import diagnose
+from fairseq2_jest.influence.directions import discarded_energy
+from fairseq2_jest.influence.errors import InfluenceError
+from fairseq2_jest.influence.fitting import PairReader, Workplace, fit_curvature, fit_seeds
+from fairseq2_jest.influence.gradients import GradientPass
+from fairseq2_jest.influence.layers import last_block
+from fairseq2_jest.influence.projection import TwoSidedProjection
+from fairseq2_jest.influence.score_store import ScoreStore
+from fairseq2_jest.influence.scoring import PoolScorer
+from fairseq2_jest.recipes.progress import Progress
+from fairseq2_jest.recipes.select.config import SelectConfig
+from fairseq2_jest.recipes.select.output import write_diagnoses
+from fairseq2_jest.report.units import format_bytes
+
+# Beyond this, low rank changes signs rather often.
+_MUCH_DISCARDED = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """What is scored, against what, by what."""
+
+    num_rows: int
+    """How many pairs the pool has."""
+
+    read: PairReader
+    """Reads and tokenises them."""
+
+    seeds: TokenizedPairs
+    """The trusted pairs."""
+
+    gradients: GradientPass
+    """The model."""
+
+
+class PoolScoring:
+    """Completes the scores of a pool; what is there already is not made again."""
+
+    def __init__(
+        self,
+        config: SelectConfig,
+        candidates: Candidates,
+        identity: str,
+        folder: Path,
+        *,
+        gang: Gang,
+        progress_reporter: ProgressReporter,
+        on_piece: Callable[[], None],
+    ) -> None:
+        """
+        :param identity: Stands for all that decides a score.
+        :param on_piece: Called between pieces of work; may raise, to stop.
+
+        :raises EmbeddingError: The store cannot be made or read.
+        :raises InfluenceError: The disk is too small.
+        """
+        self._config = config
+        self._candidates = candidates
+        self._identity = identity
+        self._folder = folder
+        self._gang = gang
+        self._progress_reporter = progress_reporter
+        self._on_piece = on_piece
+
+        self.store = ScoreStore.open(
+            folder / "scores",
+            identity={"identity": identity},
+            num_rows=candidates.num_rows,
+            num_seeds=len(candidates.seeds),
+            feature_dim=config.diversity.projection_side**2,
+            block_size=config.scoring.block_size,
+        )
+
+        self.discarded_energy: float | None = None
+        """What low rank leaves out; ``None`` where nothing had to be scored."""
+
+        _check_room(self.store, folder)
+
+    def run(self) -> None:
+        """A collective.
+
+        :raises InfluenceError: A gradient is not finite, or the disk refuses.
+        """
+        store, gang = self.store, self._gang
+
+        missing = np.flatnonzero(~store.done()).tolist()
+
+        # All have looked before one writes.
+        gang.barrier()
+
+        if len(missing) < store.num_blocks:
+            log.info(
+                "{:,} of {:,} blocks of pairs are scored already.",
+                store.num_blocks - len(missing),
+                store.num_blocks,
+            )
+
+        if missing:
+            scorer = self._create_scorer()
+
+            with self._progress_reporter:
+                progress = Progress(
+                    "score",
+                    "pairs",
+                    store.num_rows,
+                    store.count_rows,
+                    reporter=self._progress_reporter if gang.rank == 0 else None,
+                    log_every_seconds=self._config.scoring.log_every_seconds,
+                )
+
+                with closing(progress):
+                    for block in missing[gang.rank :: gang.size]:
+                        self._score_block(scorer, block)
+
+                        progress.update()
+
+                        self._on_piece()
+
+        # The others may be at their last blocks.
+        gang.barrier()
+
+    def _create_scorer(self) -> PoolScorer:
+        config, gang, candidates = self._config, self._gang, self._candidates
+
+        gradients = candidates.gradients
+
+        place = Workplace(
+            self._folder / "curvature",
+            self._identity,
+            gang=gang,
+            device=gang.device,
+            on_piece=self._on_piece,
+        )
+
+        curvatures = fit_curvature(
+            place,
+            gradients,
+            candidates.read,
+            candidates.num_rows,
+            config.curvature,
+            seed=config.common.seed,
+        )
+
+        directions = fit_seeds(
+            place,
+            gradients,
+            candidates.seeds,
+            curvatures,
+            config.curvature.damping,
+            rank=config.scoring.rank,
+            reduction=config.scoring.reduction,
+        )
+
+        self.discarded_energy = discarded_energy(directions)
+
+        if gang.rank == 0:
+            write_diagnoses(
+                self._folder, diagnose(curvatures, directions, config.curvature.damping)
+            )
+
+        log.info(
+            "{:,} seeds are preconditioned; their rank of {} leaves out {:.2%} of their energy.",
+            len(candidates.seeds),
+            config.scoring.rank or "all",
+            self.discarded_energy,
+        )
+
+        if self.discarded_energy > _MUCH_DISCARDED:
+            log.warning(
+                "That is much: raise scoring.rank, in another output directory, for influences to "
+                "be more exact."
+            )
+
+        projection = TwoSidedProjection(
+            last_block(gradients.layers),
+            side=config.diversity.projection_side,
+            seed=config.common.seed,
+            device=gang.device,
+        )
+
+        return PoolScorer(gradients, directions, projection, reduction=config.scoring.reduction)
+
+    def _score_block(self, scorer: PoolScorer, block: int) -> None:
+        rows = self.store.rows(block)
+
+        scores = np.full((len(rows), len(self._candidates.seeds)), np.nan, dtype=np.float32)
+        features = np.full((len(rows), scorer.feature_dim), np.nan, dtype=np.float32)
+
+        kept, pairs = self._candidates.read(rows)
+
+        if len(kept) > 0:
+            found = scorer.score(pairs, kept.tolist())
+
+            scores[kept - rows[0]] = found.influence.numpy()
+            features[kept - rows[0]] = found.features.numpy()
+
+        self.store.write(block, scores, features)
+
+
+def _check_room(store: ScoreStore, folder: Path) -> None:
+    log.info("Scores and features take {}.", format_bytes(store.num_bytes))
+
+    free = shutil.disk_usage(folder).free
+
+    if store.num_bytes > free + store.allocated():
+        raise InfluenceError(
+            f"Scores and features take {format_bytes(store.num_bytes)}, but {folder} has "
+            f"{format_bytes(free)} left; make room, or name another output directory."
+        )

@@ -1,0 +1,216 @@
+"""Makes the model that pairs are scored by: a short fine-tune on a sample of the pool."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import getLogger
+from pathlib import Path
+
+import torch
+from fairseq2.logging import log
+from fairseq2.recipe.base import RecipeContext
+from fairseq2.recipe.config import (
+    AdamWConfig,
+    CommonSection,
+    GangSection,
+    LRSchedulerSection,
+    ModelSection,
+    OptimizerSection,
+    RegimeSection,
+    TrainerSection,
+)
+from fairseq2.recipe.run import run
+from fairseq2.task import Task
+from rich.logging import RichHandler
+from typing_extensions import override
+
+from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.recipes.finetune.config import FinetuneConfig
+from fairseq2_jest.recipes.finetune.recipe import FinetuneRecipe
+from fairseq2_jest.recipes.manifest import claim
+from fairseq2_jest.recipes.sections import BatchSelectorSection, BitextSection
+from fairseq2_jest.recipes.select.config import SelectConfig
+from fairseq2_jest.recipes.select.identity import warmup_identity
+from fairseq2_jest.recipes.select.sections import WarmupSection
+from fairseq2_jest.recipes.select.seeds import take_seeds
+from fairseq2_jest.selection.iid import IidConfig
+
+FOLDER_NAME = "warmup"
+
+
+def warm_up(config: SelectConfig, section: WarmupSection, output_dir: Path) -> Path:
+    """Completes the warm-up of an output directory, all ranks together.
+
+    :returns: Its run, of which the last checkpoint is meant.
+
+    :raises InfluenceError: The seeds do not fit the pool.
+    :raises UsageError: There is a warm-up of something else.
+    """
+    folder = output_dir / FOLDER_NAME
+
+    if any(folder.glob(f"checkpoints/step_{section.num_steps}/model/**/*.pt")):
+        return folder
+
+    log.info("Warming up: {:,} steps of fine-tuning in {}.", section.num_steps, folder)
+
+    with _logging_apart() as is_rich, _process_group_apart():
+        run(
+            _WarmupRecipe(config, section),
+            _finetune_config(config, section),
+            folder,
+            no_rich=not is_rich,
+        )
+
+    # Its model is of no use any more, and takes room on the device.
+    gc.collect()
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+    log.info("The warm-up is done.")
+
+    return folder
+
+
+class _WarmupRecipe(FinetuneRecipe):
+    """`mt finetune`, once it is sure that there is something to score with its model."""
+
+    def __init__(self, config: SelectConfig, section: WarmupSection) -> None:
+        self._config = config
+        self._section = section
+
+    @override
+    def create_task(self, context: RecipeContext) -> Task:
+        config = self._config
+
+        dataset = context.get_dataset_as(ParallelText)
+
+        pool, trusted = (
+            dataset.open(split) for split in (config.dataset.pool_split, config.dataset.seed_split)
+        )
+
+        take_seeds(pool, trusted, config.dataset, config.common.seed)
+
+        claim(
+            context.output_dir,
+            {
+                **warmup_identity(self._section),
+                "base": config.model.title,
+                "pool": pool.digest,
+                "max_seq_len": config.dataset.max_seq_len,
+                "seed": config.common.seed,
+            },
+            context.gangs.root,
+            results="a warm-up",
+            pattern="checkpoints/*",
+        )
+
+        return super().create_task(context)
+
+
+def _finetune_config(config: SelectConfig, section: WarmupSection) -> FinetuneConfig:
+    scoring, dataset = config.scoring, config.dataset
+
+    trainer = TrainerSection(max_grad_norm=1.0)
+
+    trainer.mixed_precision.mode = "auto" if scoring.amp else "off"
+    trainer.mixed_precision.dtype = scoring.amp_dtype
+
+    interval = min(section.checkpoint_every_n_steps, section.num_steps)
+
+    return FinetuneConfig(
+        model=_model_section(config),
+        tokenizer=config.tokenizer,
+        dataset=BitextSection(
+            name=dataset.name,
+            family=dataset.family,
+            config_overrides=dataset.config_overrides,
+            train_split=dataset.pool_split,
+            valid_split=None,
+            max_seq_len=dataset.max_seq_len,
+            max_num_tokens=dataset.max_num_tokens,
+        ),
+        batch_selector=BatchSelectorSection(
+            name="iid", config=IidConfig(batch_size=section.batch_size)
+        ),
+        optimizer=OptimizerSection(config=AdamWConfig(lr=section.lr, betas=(0.9, 0.98))),
+        lr_scheduler=LRSchedulerSection(name="passthrough", config=None),
+        regime=RegimeSection(
+            num_steps=section.num_steps,
+            checkpoint_every_n_steps=interval,
+            keep_last_n_checkpoints=1,
+            # fairseq2 wants that one divides the other.
+            publish_metrics_every_n_steps=interval,
+        ),
+        trainer=trainer,
+        gang=GangSection(timeout=config.gang.timeout),
+        common=CommonSection(
+            no_sweep_dir=True,
+            seed=config.common.seed,
+            torch=config.common.torch,
+            assets=config.common.assets,
+        ),
+    )
+
+
+def _model_section(config: SelectConfig) -> ModelSection:
+    model = config.model
+
+    return ModelSection(
+        name=model.name,
+        path=model.path,
+        family=model.family,
+        arch=model.arch,
+        config_overrides=model.config_overrides,
+        # It is trained in full precision, or mixed.
+        dtype=torch.float32,
+        mmap=model.mmap,
+    )
+
+
+@contextmanager
+def _logging_apart() -> Iterator[bool]:
+    """A run in a run has log files of its own, and would close those of the run around it.
+
+    Yields whether that one logs in colours.
+    """
+    # fairseq2 has the terminal at the one, files at the other.
+    loggers = [getLogger(), log.logger]
+
+    kept = [logger.handlers for logger in loggers]
+
+    for logger in loggers:
+        logger.handlers = []
+
+    try:
+        yield any(isinstance(handler, RichHandler) for handlers in kept for handler in handlers)
+    finally:
+        for logger, handlers in zip(loggers, kept, strict=True):
+            for handler in logger.handlers:
+                handler.close()
+
+            logger.handlers = handlers
+
+
+@contextmanager
+def _process_group_apart() -> Iterator[None]:
+    """Lets processes meet at the next port: where they met once, what they said is still there."""
+    before = {
+        name: os.environ.get(name) for name in ("MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
+    }
+
+    if before["MASTER_PORT"] is not None:
+        os.environ["MASTER_PORT"] = str(int(before["MASTER_PORT"]) + 1)
+        os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
