@@ -85,9 +85,7 @@ def best_by_reference(pool: Pool, num_chosen: int, seed: int) -> Rows:
     return np.sort(np.argsort(-scores, kind="stable")[:num_chosen])
 
 
-def by_influence(
-    *, num_seeds: int = 128, spread: bool = True, features: str = "gradients"
-) -> Chooser:
+def by_influence(*overrides: str, num_seeds: int = 128, spread: bool = True) -> Chooser:
     """G-DIG: the most helpful pairs, or an even draw from clusters of the better ones."""
 
     def choose(pool: Pool, num_chosen: int, seed: int) -> Rows:
@@ -98,13 +96,7 @@ def by_influence(
 
         drawn = num_chosen if spread else "null"
 
-        return select(
-            pool.out,
-            num_seeds,
-            *rule,
-            f"diversity.num_selected={drawn}",
-            f"diversity.features={features}",
-        )
+        return select(pool.out, num_seeds, *rule, f"diversity.num_selected={drawn}", *overrides)
 
     return choose
 
@@ -169,7 +161,6 @@ def _select_config(out: Path, num_seeds: int) -> Mapping[str, object]:
         },
         "scoring": {"rank": 8},
         "diversity": {"num_clusters": NUM_CLUSTERS, "projection_side": 10},
-        "reference_encoder": {"name": "builtin", "config": {}},
         "common": {"torch": {"num_threads": 1}},
     }
 

@@ -68,7 +68,11 @@ ARMS: Mapping[str, Choice] = {
     "G-DIG, 32 seeds": Choice(chooser=by_influence(num_seeds=32)),
     "G-DIG, 256 seeds": Choice(chooser=by_influence(num_seeds=256)),
     "G-DIG, 512 seeds": Choice(chooser=by_influence(num_seeds=512)),
-    "G-DIG, embedding clusters": Choice(chooser=by_influence(features="embeddings")),
+    "G-DIG, embedding clusters": Choice(
+        chooser=by_influence(
+            "diversity.features=embeddings", "reference_encoder={name: builtin, config: {}}"
+        )
+    ),
 }
 
 LEADING = (

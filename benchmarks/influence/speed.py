@@ -7,7 +7,8 @@ it brings versions of its own of other packages, which stay out of this environm
 same pairs of the built-in corpus against the same seeds at the same layers of one NLLB with random
 weights, whose FFNs are made of PyTorch's linear layers, since those are what kronfluence tracks.
 Each measurement is a process of its own with one thread, and the sides take turns; seconds are the
-processor's, so that what else a machine does changes them little. Pairs are sorted by length for kronfluence, whose batches are of a fixed number of pairs. Results go to
+processor's, so that what else a machine does changes them little. Pairs are sorted by length for
+kronfluence, whose batches are of a fixed number of pairs. Results go to
 ``benchmarks/results/influence_speed``.
 """
 
@@ -153,7 +154,9 @@ def _place(num_pairs: int, side: str) -> tuple[int, int]:
 
 
 def _correlation(ours: Path, theirs: Path) -> float:
-    return float(np.corrcoef(np.load(ours).ravel(), np.load(theirs).ravel())[0, 1])
+    both = np.stack([np.load(file).ravel() for file in (ours, theirs)])
+
+    return float(np.corrcoef(both)[0, 1])
 
 
 if __name__ == "__main__":
