@@ -386,7 +386,7 @@ def check_requirement(command: str, folder: Path) -> None:
 RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"make [\w-]+": check_make_target,
     r"pip install \.": check_install,
-    r"python -m benchmarks\.\w+( .+)?": check_arguments,
+    r"python -m benchmarks\.[\w.]+( .+)?": check_arguments,
     r"fairseq2 mt (finetune|embed|check)": check_help,
     r"fairseq2 (mt presets|assets list)": check_answer,
     r"fairseq2 mt embed OUT --preset .+": check_embed,
