@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -148,11 +148,10 @@ class TokenizedPairs:
 
     def cut(self, max_num_tokens: int) -> TokenizedPairs:
         """The same pairs, of each side its first tokens only."""
-        return TokenizedPairs(
+        return replace(
+            self,
             source=[side[:max_num_tokens] for side in self.source],
             target=[side[:max_num_tokens] for side in self.target],
-            source_langs=self.source_langs,
-            target_langs=self.target_langs,
         )
 
     def take(self, indices: Sequence[int]) -> TokenizedPairs:

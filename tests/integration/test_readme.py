@@ -203,8 +203,11 @@ def write_corpora(folder: Path) -> None:
 def check_select(command: str, folder: Path) -> None:
     """With a tiny model that is warmed up for two steps, on a few pairs."""
     pool, seeds = (
-        [(p.source, p.target) for p in generate(BuiltinConfig(part=part, size=size))]
-        for part, size in (("pretrain", 60), ("trusted", 8))
+        [(pair.source, pair.target) for pair in generate(config)]
+        for config in (
+            BuiltinConfig(part="pretrain", size=60),
+            BuiltinConfig(part="trusted", size=8),
+        )
     )
 
     for name, pairs in (("pool", pool), ("seeds", [pair for pair in seeds if pair not in pool])):
@@ -391,11 +394,11 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt report OUT RUN...": check_report,
     r"fairseq2 mt select OUT --preset .+": check_select,
     r"fairseq2 mt translate OUT --preset .+": check_translate,
-    r"fairseq2 mt backtranslate OUT --preset .+": check_backtranslate,
-    r"fairseq2 mt finetune OUT2 --preset .+": check_mixed,
     r"fairseq2 mt evaluate OUT .+": check_evaluate,
     r"uv .+": check_uv,
     r"pip install 'sacrebleu.+": check_requirement,
+    r"fairseq2 mt backtranslate OUT --preset .+": check_backtranslate,
+    r"fairseq2 mt finetune OUT2 --preset .+": check_mixed,
     r"torchrun --no-python --nproc-per-node 4": check_torchrun,
     r"fairseq2 mt export OUT RUN": check_export,
     r"fairseq2 mt export OUT RUN --adapter": check_adapter_export,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.influence.diagnosis import LayerDiagnosis
 from fairseq2_jest.report.charts import CHOSEN, PASSED_OVER, Chart, Line
 from fairseq2_jest.report.drawing import draw
 from fairseq2_jest.report.html import (
@@ -84,24 +85,7 @@ class ScoredPool:
         return lengths
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerDiagnosis:
-    """How the influence of one layer came about."""
-
-    name: str
-    """The layer."""
-
-    eigenvalues: Sequence[float]
-    """Quantiles of its curvature's eigenvalues, ascending and evenly spaced, 0 and 1 included."""
-
-    damping: float
-    """What was added to them."""
-
-    energy: float
-    """Its share of the squared norm of all preconditioned gradients of seeds."""
-
-
-def render_chosen_pairs(
+def render_selection(
     pool: ScoredPool,
     numbers: Mapping[str, str],
     rules: Mapping[str, int],
