@@ -295,9 +295,8 @@ def check_backtranslate(command: str, folder: Path) -> None:
 
     result = run_program(
         *shlex.split(command)[1:],
-        *("common.torch.num_threads=1", "seq2seq_generator.config.max_gen_len=8"),
+        *("common.torch.num_threads=1", "seq2seq_generator.config.max_gen_len=24"),
         *("filters.min_language_likelihood=null", "filters.max_loop_share=null"),
-        "filters.max_length_ratio=.inf",
         folder=folder,
     )
 
