@@ -15,14 +15,23 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks import DIRECTION, ROOT
+from benchmarks import ROOT
 from benchmarks.arms import Arm, checkpoint, run_arms
+from benchmarks.builtin import split, write_config
 from benchmarks.demo import FILTERED, regime
 from benchmarks.efficiency import slug, tell
 
 RESULTS = ROOT / "benchmarks" / "results" / "data_efficiency"
 
 NUM_PRETRAIN_STEPS = 300
+
+PRETRAINING = Arm(
+    name="pre-training",
+    key="pretrain",
+    preset="demo-iid",
+    overrides=("dataset.train_split=pretrain", *regime(NUM_PRETRAIN_STEPS, 1)),
+)
+"""What every arm goes on from: it knows clean pairs of a part of the grammar."""
 
 NUM_REFERENCE_STEPS = 200
 """What the reference model learns from the trusted pairs, after the same pre-training."""
@@ -155,16 +164,9 @@ def main() -> None:
 
     os.environ.setdefault("FAIRSEQ2_JEST_CACHE_DIR", str(out / "cache"))
 
-    pretraining = Arm(
-        name="pre-training",
-        key="pretrain",
-        preset="demo-iid",
-        overrides=("dataset.train_split=pretrain", *regime(NUM_PRETRAIN_STEPS, 1)),
-    )
+    run_arms([PRETRAINING], out)
 
-    run_arms([pretraining], out)
-
-    model = checkpoint(out, pretraining, NUM_PRETRAIN_STEPS)
+    model = checkpoint(out, PRETRAINING, NUM_PRETRAIN_STEPS)
 
     references = {
         placeholder: Arm(
@@ -228,10 +230,6 @@ def fill_in(override: str, values: Mapping[str, str]) -> str:
 
 def _config(out: Path, corpus: str) -> Path:
     """Writes the config that names a corpus: the pool, its clean pairs alone, and the others."""
-
-    def split(name: str, **builtin: object) -> dict[str, object]:
-        return {"split": name, "direction": DIRECTION, "format": "builtin", "builtin": builtin}
-
     pool = {"part": "pool", "size": 30_000, **POOLS[corpus]}
 
     corpora = [
@@ -244,16 +242,7 @@ def _config(out: Path, corpus: str) -> Path:
         split("valid", part="valid", size=500),
     ]
 
-    file = out / f"{corpus}.yaml"
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-
-    # JSON is YAML.
-    file.write_text(
-        json.dumps({"dataset": {"config_overrides": {"corpora": corpora}}}), encoding="utf-8"
-    )
-
-    return file
+    return write_config(out / f"{corpus}.yaml", corpora)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ equal numbers of trained pairs. Prints a table, and writes it with the curve to 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 from math import gcd
 from pathlib import Path
 
-from benchmarks import DIRECTION, ROOT
+from benchmarks import ROOT
 from benchmarks.arms import Arm, checkpoint, plot, run_arms, table
+from benchmarks.builtin import split, write_config
 from fairseq2_jest.report.write import write_report
 
 FILTERED = (
@@ -122,28 +122,14 @@ def _with_trusted_pairs(out: Path) -> Path:
     """The pool and, beside it, the pairs that the reference learned from."""
     from fairseq2_jest.embedding.builtin_reference import ReferenceTraining
 
-    def corpus(split: str, **builtin: object) -> dict[str, object]:
-        return {
-            "split": split,
-            "direction": DIRECTION,
-            "format": "builtin",
-            "builtin": builtin,
-        }
-
-    corpora = [
-        corpus("train", part="pool", size=30_000, noise_share=0.5),
-        corpus("train", part="trusted", size=ReferenceTraining().size),
-        corpus("valid", part="valid", size=500),
-    ]
-
-    file = out / "with_trusted_pairs.yaml"
-
-    # JSON is YAML.
-    file.write_text(
-        json.dumps({"dataset": {"config_overrides": {"corpora": corpora}}}), encoding="utf-8"
+    return write_config(
+        out / "with_trusted_pairs.yaml",
+        [
+            split("train", part="pool", size=30_000, noise_share=0.5),
+            split("train", part="trusted", size=ReferenceTraining().size),
+            split("valid", part="valid", size=500),
+        ],
     )
-
-    return file
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
@@ -37,6 +36,17 @@ def make_data(folder: Path) -> Path:
     """A folder with a run, a pool and seeds; returns the config that names them."""
     run = make_run(folder / "run")
 
+    config = make_corpora(folder)
+
+    text = config.read_text(encoding="utf-8")
+
+    config.write_text(f"{text}run:\n  path: {run}\nwarmup: null\n", encoding="utf-8")
+
+    return config
+
+
+def make_corpora(folder: Path) -> Path:
+    """A folder with a pool and seeds; returns the config that names them."""
     pool = [(p.source, p.target) for p in generate(BuiltinConfig(part="pretrain", size=NUM_PAIRS))]
     seeds = [(p.source, p.target) for p in generate(BuiltinConfig(part="trusted", size=30))]
 
@@ -45,6 +55,8 @@ def make_data(folder: Path) -> Path:
         " ".join(source for source, _ in pool[:9]),
         " ".join(target for _, target in pool[:9]),
     )
+
+    (folder / "empty.tsv").write_text("", encoding="utf-8")
 
     for name, pairs in (("pool", pool), ("seeds", [p for p in seeds if p not in pool])):
         text = "".join(f"{source}\t{target}\n" for source, target in pairs)
@@ -55,9 +67,6 @@ def make_data(folder: Path) -> Path:
 
     config.write_text(
         f"""
-run:
-  path: {run}
-warmup: null
 dataset:
   name: null
   family: parallel_text
@@ -67,6 +76,7 @@ dataset:
     corpora:
       - {{split: train, direction: eng_Latn-deu_Latn, path: {folder / "pool.tsv"}}}
       - {{split: seeds, direction: eng_Latn-deu_Latn, path: {folder / "seeds.tsv"}}}
+      - {{split: empty, direction: eng_Latn-deu_Latn, path: {folder / "empty.tsv"}}}
       - {{split: foreign, direction: deu_Latn-eng_Latn, path: {folder / "seeds.tsv"}}}
 """,
         encoding="utf-8",
@@ -109,39 +119,52 @@ def result(out: Path) -> dict[str, bytes]:
 
 def log_of(out: Path) -> str:
     """What the first rank logged, in all of its starts."""
-    return (out / "logs" / "rank_0.log").read_text(encoding="utf-8")
+    file = out / "logs" / "rank_0.log"
+
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def check_selection_kills(
-    folder: Path, config: Path, expected: dict[str, bytes], *, num_kills: int, seed: int
+STAGES: Mapping[str, Callable[[Path], bool]] = {
+    "factors": lambda out: any(out.glob("curvature/factors/*.safetensors")),
+    "seeds": lambda out: (out / "curvature" / "factors.safetensors").exists(),
+    "pool": lambda out: (out / "curvature" / "seeds" / "0000.safetensors").exists(),
+    "clusters": lambda out: "keeps" in log_of(out),
+}
+"""Each with what is there once it has begun."""
+
+
+def check_selection_kill(
+    out: Path,
+    config: Path,
+    expected: dict[str, bytes],
+    *,
+    stage: str,
+    delay: float = 0.0,
+    num_ranks: int = 1,
 ) -> None:
-    """Kills selections at random moments, resumes them, and compares with an undisturbed one."""
-    begin = time.monotonic()
+    """Kills a selection in a stage, resumes it, and compares with an undisturbed one.
 
-    finish(start(folder / "timed", config))
+    :param delay: For how many seconds the stage goes on.
+    :param num_ranks: How many resume it.
+    """
+    killed = start(out, config)
 
-    duration = time.monotonic() - begin
+    while killed.process.is_alive() and not STAGES[stage](out):
+        time.sleep(0.01)
 
-    moments = random.Random(seed)
-
-    num_partial = 0
-
-    for kill in range(num_kills):
-        out = folder / f"killed_{kill}"
-
-        killed = start(out, config)
-
-        # Half of the time goes by before there is anything to lose.
-        killed.process.join(duration * moments.uniform(0.3, 1.0))
-
-        num_partial += killed.process.is_alive() and (out / "manifest.json").exists()
-
-        killed.process.kill()
-        killed.wait()
-
-        finish(start(out, config))
-
-        assert result(out) == expected, f"kill {kill}"
+    killed.process.join(delay)
 
     # Else nothing was tried.
-    assert num_partial > 0
+    assert delay > 0.0 or killed.process.is_alive()
+
+    killed.process.kill()
+    killed.wait()
+
+    assert STAGES[stage](out)
+
+    if num_ranks == 1:
+        finish(start(out, config))
+    else:
+        finish(*start_ranks(num_ranks, out, config))
+
+    assert result(out) == expected

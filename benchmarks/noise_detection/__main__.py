@@ -21,15 +21,19 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
 from benchmarks import ROOT
+from benchmarks.bitext import Pair
 from benchmarks.noise_detection.comparison import compare, table, verdict
-from benchmarks.noise_detection.pairs import read_judged, read_trusted
-from benchmarks.noise_detection.scores import score_all
+from benchmarks.noise_detection.influence import influence_scores
+from benchmarks.noise_detection.models import train_models
+from benchmarks.noise_detection.pairs import Judged, read_judged, read_trusted
+from benchmarks.noise_detection.scores import BASELINE, all_trusted, score_all
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "noise_detection"
 
@@ -45,6 +49,11 @@ def main() -> int:
     parser.add_argument("--corpora", type=Path, default=shared, help="folder of the other corpora")
     parser.add_argument("--steps", type=int, default=120, help="of training the trusted model")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument(
+        "--influence-only",
+        action="store_true",
+        help="add the rows of influence to the results that are there",
+    )
     args = parser.parse_args()
 
     if not (args.data / "train.labels.tsv").is_file():
@@ -65,16 +74,19 @@ def main() -> int:
         trusted[name] = [pair for pair in pairs if not sides & {side.casefold() for side in pair}]
 
     with tempfile.TemporaryDirectory(prefix="noise_detection.") as scratch:
-        scores, notes = score_all(judged, trusted, Path(scratch), args.steps)
+        if args.influence_only:
+            rows, caption = _add_influence(args, judged, trusted, Path(scratch))
+        else:
+            scores, notes = score_all(judged, trusted, Path(scratch), args.steps)
 
-    rows = compare(judged.is_good, scores)
+            rows = compare(judged.is_good, scores)
 
-    num_good = int(judged.is_good.sum())
+            num_good = int(judged.is_good.sum())
 
-    caption = (
-        f"{num_good:,} good pairs (V, F) against {len(judged.is_good) - num_good:,} bad ones "
-        f"(A, L). {notes}"
-    )
+            caption = (
+                f"{num_good:,} good pairs (V, F) against {len(judged.is_good) - num_good:,} bad "
+                f"ones (A, L). {notes}"
+            )
 
     text = f"{caption}\n\n{table(rows)}\n\n{verdict(rows)}"
 
@@ -88,6 +100,25 @@ def main() -> int:
     )
 
     return 0
+
+
+def _add_influence(
+    args: argparse.Namespace, judged: Judged, trusted: Mapping[str, Sequence[Pair]], scratch: Path
+) -> tuple[list[dict[str, Any]], str]:
+    stored = json.loads((args.out / "results.json").read_text(encoding="utf-8"))
+
+    everything = all_trusted(trusted)
+
+    models = train_models(everything, judged.pairs, scratch, args.steps)
+
+    scores = influence_scores(models, judged.pairs, everything, scratch)
+
+    # The first is what others are compared with, over the same resamples.
+    rows = compare(judged.is_good, {BASELINE: judged.bicleaner, **scores})[1:]
+
+    kept = [row for row in stored["rows"] if row["name"] not in scores]
+
+    return [*kept, *rows], stored["caption"]
 
 
 if __name__ == "__main__":

@@ -74,6 +74,22 @@ REFERENCES: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainedModels:
+    """Models that learned from trusted pairs."""
+
+    tokenizer: Tokenizer
+
+    learner: TransformerModel
+    """After a quarter of the training."""
+
+    trusted_model: TransformerModel
+    """After all of it."""
+
+    adapted_model: TransformerModel
+    """That one after a short fine-tune on the judged pairs, their labels unknown to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LearnerViews:
     """What learner and trusted model say."""
 
@@ -101,54 +117,11 @@ def reference_view(
     return EmbeddedPairs(source=source, target=target)
 
 
-def learner_views(
+def train_models(
     trusted: Sequence[Pair], pairs: Sequence[Pair], scratch: Path, num_steps: int
-) -> LearnerViews:
-    """What models say of ``pairs`` that learned from trusted ones on the spot."""
+) -> TrainedModels:
+    """Trains models on trusted pairs, the last one for a sixth as long on ``pairs``, too."""
     tokenizer = train_tokenizer(trusted, scratch / "tokenizer", VOCAB_SIZE)
-
-    learner, trusted_model = _train(trusted, tokenizer, scratch / "trusted", num_steps)
-
-    encode = tokenizer.create_raw_encoder()
-
-    # Cut, not left out: every pair needs a score.
-    source, target = (
-        [encode(pair[side]).long()[: MAX_SEQ_LEN - 4] for pair in pairs] for side in (0, 1)
-    )
-
-    tokenized = TokenizedPairs(
-        source=source,
-        target=target,
-        source_langs=[SOURCE] * len(pairs),
-        target_langs=[TARGET] * len(pairs),
-    )
-
-    def run(model: TransformerModel) -> ForwardPass:
-        return ForwardPass(model, device=CPU, max_num_tokens=2048)
-
-    encoder = LearnerEncoder(run(learner), tokenizer)
-
-    def loss_of(model: TransformerModel) -> Scores:
-        loss: Scores = TranslationLoss(run(model), tokenizer).score(tokenized).double().numpy()
-
-        return loss
-
-    return LearnerViews(
-        similarity=EmbeddedPairs(
-            source=encoder.encode_source(tokenized), target=encoder.encode_target(tokenized)
-        ),
-        learner_loss=loss_of(learner),
-        trusted_loss=loss_of(trusted_model),
-    )
-
-
-def _train(
-    pairs: Sequence[Pair], tokenizer: Tokenizer, folder: Path, num_steps: int
-) -> tuple[TransformerModel, TransformerModel]:
-    """The model after a quarter of the steps, and after all of them."""
-    corpus = open_pairs(pairs, folder)
-
-    gangs = gangs_of_one(CPU)
 
     torch.manual_seed(1)
 
@@ -163,7 +136,72 @@ def _train(
             num_decoder_attn_heads=4,
             ffn_inner_dim=512,
         )
-    ).train()
+    )
+
+    learner = _train(model, trusted, tokenizer, scratch / "trusted", num_steps, num_steps // 4)
+
+    adapted_model = deepcopy(model)
+
+    _train(adapted_model, pairs, tokenizer, scratch / "judged", max(1, num_steps // 6), 0)
+
+    return TrainedModels(
+        tokenizer=tokenizer, learner=learner, trusted_model=model, adapted_model=adapted_model
+    )
+
+
+def tokenize(pairs: Sequence[Pair], tokenizer: Tokenizer) -> TokenizedPairs:
+    encode = tokenizer.create_raw_encoder()
+
+    # Cut, not left out: every pair needs a score.
+    source, target = (
+        [encode(pair[side]).long()[: MAX_SEQ_LEN - 4] for pair in pairs] for side in (0, 1)
+    )
+
+    return TokenizedPairs(
+        source=source,
+        target=target,
+        source_langs=[SOURCE] * len(pairs),
+        target_langs=[TARGET] * len(pairs),
+    )
+
+
+def learner_views(models: TrainedModels, pairs: Sequence[Pair]) -> LearnerViews:
+    """What the models say of ``pairs``."""
+    tokenizer, tokenized = models.tokenizer, tokenize(pairs, models.tokenizer)
+
+    def run(model: TransformerModel) -> ForwardPass:
+        return ForwardPass(model, device=CPU, max_num_tokens=2048)
+
+    encoder = LearnerEncoder(run(models.learner), tokenizer)
+
+    def loss_of(model: TransformerModel) -> Scores:
+        loss: Scores = TranslationLoss(run(model), tokenizer).score(tokenized).double().numpy()
+
+        return loss
+
+    return LearnerViews(
+        similarity=EmbeddedPairs(
+            source=encoder.encode_source(tokenized), target=encoder.encode_target(tokenized)
+        ),
+        learner_loss=loss_of(models.learner),
+        trusted_loss=loss_of(models.trusted_model),
+    )
+
+
+def _train(
+    model: TransformerModel,
+    pairs: Sequence[Pair],
+    tokenizer: Tokenizer,
+    folder: Path,
+    num_steps: int,
+    copied_step: int,
+) -> TransformerModel:
+    """Trains a model, and returns a copy of what it was at a step."""
+    corpus = open_pairs(pairs, folder)
+
+    gangs = gangs_of_one(CPU)
+
+    model.train()
 
     selector = IidSelector(IidConfig(batch_size=48))
 
@@ -185,16 +223,14 @@ def _train(
 
     run = SteppedRun(model, reader, optimizer, gangs)
 
-    learner = model
+    copy = model
 
     for step in range(1, num_steps + 1):
         run.step()
 
-        if step == num_steps // 4:
-            learner = deepcopy(model)
+        if step == copied_step:
+            copy = deepcopy(model)
 
-            print(f"learner: {step} steps done", flush=True)
+    print(f"{num_steps} steps on {folder.name} pairs done", flush=True)
 
-    print(f"trusted model: {num_steps} steps done", flush=True)
-
-    return learner, model
+    return copy

@@ -10,10 +10,19 @@ import numpy as np
 from scipy.stats import rankdata
 
 from benchmarks.bitext import Pair
-from benchmarks.noise_detection.models import ALL, REFERENCES, learner_views, reference_view
+from benchmarks.noise_detection.influence import influence_scores
+from benchmarks.noise_detection.models import (
+    ALL,
+    REFERENCES,
+    learner_views,
+    reference_view,
+    train_models,
+)
 from benchmarks.noise_detection.pairs import Judged, Scores
 from benchmarks.noise_detection.rules import cheap_rules, length_ratio, passes_cleaning
 from fairseq2_jest.selection.learnability import Learnability
+
+BASELINE = "bicleaner (its own column)"
 
 
 def score_all(
@@ -23,7 +32,7 @@ def score_all(
     pairs = judged.pairs
 
     scores: dict[str, Scores] = {
-        "bicleaner (its own column)": judged.bicleaner,
+        BASELINE: judged.bicleaner,
         "length ratio": np.array([length_ratio(*pair) for pair in pairs]),
         "cleaning of the package, strict": np.array([passes_cleaning(*pair) for pair in pairs]),
         "cheap rules": np.array([cheap_rules(*pair) for pair in pairs]),
@@ -56,9 +65,11 @@ def score_all(
 
     assert reference is not None
 
-    everything = [pair for name in ALL for pair in trusted.get(name, [])]
+    everything = all_trusted(trusted)
 
-    views = learner_views(everything, pairs, scratch, num_steps)
+    models = train_models(everything, pairs, scratch, num_steps)
+
+    views = learner_views(models, pairs)
 
     learnability = Learnability.of(
         views.similarity, reference, learner_weight=0.2, reference_weight=0.8
@@ -71,6 +82,8 @@ def score_all(
     scores["learner's loss"] = views.learner_loss
     scores["trusted model's loss, turned round"] = -views.trusted_loss
     scores["reducible loss: learner's - trusted model's"] = views.learner_loss - views.trusted_loss
+
+    scores.update(influence_scores(models, pairs, everything, scratch))
 
     scores["reference and length ratio, mean rank"] = mean_rank(best, scores["length ratio"])
     scores["reference, length ratio and cheap rules, mean rank"] = mean_rank(
@@ -86,6 +99,11 @@ def score_all(
         f"Trusted pairs: {sizes}. Learner and trusted model: 2+2 layers of 128, after "
         f"{num_steps // 4} and {num_steps} steps of 48 pairs."
     )
+
+
+def all_trusted(trusted: Mapping[str, Sequence[Pair]]) -> list[Pair]:
+    """The pairs of all corpora, one behind the other."""
+    return [pair for name in ALL for pair in trusted.get(name, [])]
 
 
 def mean_rank(*scores: Scores) -> Scores:

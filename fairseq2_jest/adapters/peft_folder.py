@@ -85,9 +85,9 @@ def save_peft_folder(
 
         state[f"{module}.modules_to_save.{PEFT_NAME}.{parameter}"] = beside[like]
 
-    unexpected = adapted.base_model.model.load_state_dict(
-        state, strict=False, assign=True
-    ).unexpected_keys
+    unexpected = (
+        adapted.get_base_model().load_state_dict(state, strict=False, assign=True).unexpected_keys
+    )
 
     missing = [n for n, p in adapted.named_parameters() if p.requires_grad and p.is_meta]
 

@@ -202,7 +202,13 @@ def _add_config_options(parser: ArgumentParser, command: str) -> None:
         "--preset", metavar="NAME", help=f"defaults for {command}; see fairseq2 mt presets"
     )
     parser.add_argument(
-        "--config-file", metavar="FILE", type=Path, help="YAML file that overrides the preset"
+        "--config-file",
+        dest="config_files",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="YAML file that overrides the preset; may be given more than once, the last one wins",
     )
     parser.add_argument(
         "--config",

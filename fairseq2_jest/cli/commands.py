@@ -47,6 +47,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         check="fairseq2_jest.recipes.select.check:check",
     ),
     Command(
+        name="backtranslate",
+        help="make synthetic pairs of monolingual target text, filtered and ready for finetune",
+        recipe="fairseq2_jest.recipes.backtranslate.recipe:BacktranslateRecipe",
+        check="fairseq2_jest.recipes.backtranslate.check:check",
+    ),
+    Command(
         name="translate",
         help="translate a file or standard input by beam search",
         recipe="fairseq2_jest.recipes.translate.recipe:TranslateRecipe",

@@ -41,8 +41,8 @@ class ConfigSources:
     preset: Path | None = None
     """The YAML file of the preset."""
 
-    file: Path | None = None
-    """The user's YAML file."""
+    files: Sequence[Path] = ()
+    """The user's YAML files, each laid over those before it."""
 
     overrides: Sequence[Sequence[str]] = ()
     """The ``NAME=VALUE`` items of each ``--config``, in order."""
@@ -164,8 +164,8 @@ def _iter_layers(
 
         yield f"preset {sources.preset.stem}", layer
 
-    if sources.file is not None:
-        yield str(sources.file), read_layer(sources.file, yaml_loader, processor)
+    for file in sources.files:
+        yield str(file), read_layer(file, yaml_loader, processor)
 
     for items in sources.overrides:
         yield "--config", _parse_overrides(items)

@@ -11,6 +11,7 @@ from fairseq2.runtime.dependency import DependencyContainer
 
 _ERRORS: Final = (
     "fairseq2_jest.adapters.errors:AdapterError",
+    "fairseq2_jest.augmentation.errors:AugmentationError",
     "fairseq2_jest.cli.usage:UsageError",
     "fairseq2_jest.corpus.errors:CorpusError",
     "fairseq2_jest.embedding.errors:EmbeddingError",

@@ -97,7 +97,7 @@ def check(command: Command, preset: Preset | None, options: Namespace) -> None:
 def _sources(preset: Preset | None, options: Namespace) -> ConfigSources:
     return ConfigSources(
         preset=None if preset is None else preset.file,
-        file=options.config_file,
+        files=options.config_files,
         overrides=options.config_overrides or (),
     )
 

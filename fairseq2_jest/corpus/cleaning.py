@@ -29,6 +29,11 @@ class Reason(Enum):
     TARGET_TOO_LONG = "target too long"
     RATIO = "length ratio"
     COPY = "copy"
+    DUPLICATE = "duplicate"
+    LANGUAGE = "another language"
+    NOT_TRANSLATED = "too long to be translated"
+    LOOP = "repetition loop"
+    REFERENCE_SCORE = "low reference score"
 
 
 # Python, Unicode and editors each split lines at another subset of these. Here only "\n" ends a

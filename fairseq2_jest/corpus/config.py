@@ -187,6 +187,10 @@ class ParallelTextConfig(Validatable):
     corpora: list[CorpusConfig] = field(default_factory=list)
     """The corpora; those of one split are mixed by their weights."""
 
+    synthetic_corpora: list[CorpusConfig] = field(default_factory=list)
+    """Further corpora, such as ``mt backtranslate`` names in the config that it writes: a list of
+    their own, for that config to leave ``corpora`` as they are."""
+
     cleaning: CleaningConfig = field(default_factory=CleaningConfig)
     """Which pairs are rejected."""
 
@@ -196,7 +200,7 @@ class ParallelTextConfig(Validatable):
 
     def validate(self) -> ValidationResult:
         result = ValidationResult()
-        if not self.corpora:
+        if not self.corpora and not self.synthetic_corpora:
             result.add_error(
                 "`corpora` must list at least one corpus; a config names them in "
                 "`dataset.config_overrides.corpora`."

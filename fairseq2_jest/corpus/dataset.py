@@ -85,6 +85,11 @@ class Corpus:
         return any(p.manifest.labels for p in self.parts)
 
     @property
+    def has_synthetic(self) -> bool:
+        """Whether the sources of any pair were made by a model."""
+        return any(p.synthetic for p in self.parts)
+
+    @property
     def digest(self) -> str:
         """Hex digest that is the same exactly if every row is."""
         return json_sha256([(p.manifest.digest, p.synthetic) for p in self.parts])
@@ -152,6 +157,7 @@ class ParallelText:
 
     def __init__(self, config: ParallelTextConfig) -> None:
         self._config = config
+        self._corpora = [*config.corpora, *config.synthetic_corpora]
 
     @property
     def config(self) -> ParallelTextConfig:
@@ -160,7 +166,7 @@ class ParallelText:
 
     def splits(self) -> set[str]:
         """Return the names of the splits."""
-        return {c.split for c in self._config.corpora}
+        return {c.split for c in self._corpora}
 
     def open(self, split: str) -> Corpus:
         """Open ``split``, preparing its corpora where that has not been done.
@@ -171,7 +177,7 @@ class ParallelText:
         from fairseq2_jest.corpus.prepare import prepare_corpus
         from fairseq2_jest.corpus.table import CorpusTable
 
-        configs = [c for c in self._config.corpora if c.split == split]
+        configs = [c for c in self._corpora if c.split == split]
         if not configs:
             raise CorpusError(
                 f"The data set has no split '{split}'; name one of "

@@ -19,6 +19,10 @@ class Direction(NamedTuple):
     def __str__(self) -> str:
         return f"{self.source}-{self.target}"
 
+    def reversed(self) -> Direction:
+        """The direction of back-translation."""
+        return Direction(self.target, self.source)
+
 
 class Pair(NamedTuple):
     """One row of a corpus."""

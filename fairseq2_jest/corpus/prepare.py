@@ -6,10 +6,11 @@ import fcntl
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from fairseq2_jest.corpus.cleaning import Reason, normalize_text, pair_damage, text_damage
@@ -28,6 +29,8 @@ from fairseq2_jest.corpus.manifest import (
 from fairseq2_jest.corpus.readers import open_reader, reader_key
 from fairseq2_jest.corpus.records import Reader, Record, Reject, excerpt
 from fairseq2_jest.corpus.table import TableWriter
+
+REJECTS_HEADER = "file\tline\treason\texcerpt\n"
 
 _VERSION = 1
 """Raised whenever the same input would give other rows."""
@@ -57,17 +60,47 @@ def prepare_corpus(config: CorpusConfig, cleaning: CleaningConfig, root: Path) -
 
     :raises CorpusError: If the corpus cannot be read, is empty, or has too many rejects.
     """
+    reader = open_reader(config)
+    return prepare_lines(
+        reader,
+        lambda record: _clean(record, reader, cleaning),
+        root,
+        key=reader_key(config, reader) | {"cleaning": cleaning_key(cleaning)},
+        direction=config.direction,
+        max_reject_share=cleaning.max_reject_share,
+    )
+
+
+Clean = Callable[[Record], "Record | Reject"]
+"""Turns a line that was read into one to keep, or says why it is rejected."""
+
+
+def cleaning_key(cleaning: Any) -> dict[str, object]:
+    """Return what of a dataclass of cleaning rules decides which lines are kept."""
+    return {k: v for k, v in asdict(cleaning).items() if k != "max_reject_share"}
+
+
+def prepare_lines(
+    reader: Reader,
+    clean: Clean,
+    root: Path,
+    *,
+    key: Mapping[str, object],
+    direction: str,
+    max_reject_share: float,
+) -> PreparedCorpus:
+    """Return the prepared table of what ``clean`` leaves of ``reader``; see :func:`prepare_corpus`.
+
+    :param key: What decides the rows beside the bytes of the files, ready for JSON.
+    :param direction: For the manifest.
+
+    :raises CorpusError: If the lines cannot be read, there are none, or too many are rejected.
+    """
     from fairseq2.logging import log
 
-    reader = open_reader(config)
     stamps = _stamps(reader)
     content = _content(reader)
-    key = reader_key(config, reader) | {
-        "version": _VERSION,
-        "content": content,
-        "cleaning": {k: v for k, v in asdict(cleaning).items() if k != "max_reject_share"},
-    }
-    digest = json_sha256(key)
+    digest = json_sha256({**key, "version": _VERSION, "content": content})
     folder = root / "corpora" / digest
 
     prepared = _load(folder)
@@ -81,21 +114,21 @@ def prepare_corpus(config: CorpusConfig, cleaning: CleaningConfig, root: Path) -
                         shutil.rmtree(path, ignore_errors=True)
                 prepared = _load(folder)
                 if prepared is None:
-                    prepared = _prepare(config, cleaning, reader, content, stamps, folder)
+                    prepared = _prepare(direction, clean, reader, content, stamps, folder)
         except OSError as ex:
             raise CorpusError(
                 f"The cache folder {root} cannot be written ({ex}): make room there, or name "
                 "another in `cache_dir` or FAIRSEQ2_JEST_CACHE_DIR."
             ) from ex
-    _check_rejects(prepared, reader, cleaning)
+    _check_rejects(prepared, reader, max_reject_share)
     prepared = replace(prepared, summary=_summary(prepared, reader))
     log.info("{}", prepared.summary)
     return prepared
 
 
 def _prepare(
-    config: CorpusConfig,
-    cleaning: CleaningConfig,
+    direction: str,
+    clean: Clean,
     reader: Reader,
     content: list[object],
     stamps: list[tuple[int, int]],
@@ -113,14 +146,12 @@ def _prepare(
             TableWriter(partial / TABLE_NAME) as table,
             open(partial / REJECTS_NAME, "w", encoding="utf-8", newline="\n") as rejects,
         ):
-            rejects.write("file\tline\treason\texcerpt\n")
+            rejects.write(REJECTS_HEADER)
             for item in reader.read():
-                result = item if isinstance(item, Reject) else _clean(item, reader, cleaning)
+                result = item if isinstance(item, Reject) else clean(item)
                 counts.add(result)
                 if isinstance(result, Reject):
-                    name = normalize_text(reader.names[result.file])
-                    row = (name, str(result.line), result.reason.value, result.excerpt)
-                    rejects.write("\t".join(row) + "\n")
+                    rejects.write(reject_line(result, reader.names))
                 else:
                     table.write(*_row(result))
         if _stamps(reader) != stamps:
@@ -131,7 +162,7 @@ def _prepare(
         manifest = Manifest(
             digest=folder.name,
             content_digest=json_sha256(content),
-            direction=config.direction,
+            direction=direction,
             names=list(reader.names),
             num_read=counts.num_read,
             num_kept=counts.num_read - counts.rejected.total(),
@@ -163,6 +194,12 @@ def _clean(record: Record, reader: Reader, config: CleaningConfig) -> Record | R
         return Reject(reader.sides[at_target], record.line, reason, excerpt(shown))
     label = normalize_text(record.label) if record.label else None
     return Record(record.line, source, target, label or None)
+
+
+def reject_line(reject: Reject, names: Sequence[str]) -> str:
+    """Return the line of ``rejects.tsv`` for ``reject``, given what the files are called."""
+    name = normalize_text(names[reject.file])
+    return "\t".join((name, str(reject.line), reject.reason.value, reject.excerpt)) + "\n"
 
 
 def _row(record: Record) -> tuple[str, str, int, str | None]:
@@ -275,20 +312,20 @@ def _reasons(manifest: Manifest, reader: Reader) -> str:
     return "; ".join(parts)
 
 
-def _check_rejects(prepared: PreparedCorpus, reader: Reader, cleaning: CleaningConfig) -> None:
+def _check_rejects(prepared: PreparedCorpus, reader: Reader, max_share: float) -> None:
     manifest = prepared.manifest
     names = " and ".join(reader.names)
     if not manifest.num_read:
         raise CorpusError(f"{names} is empty; name a corpus that has at least one pair.")
     share = manifest.num_rejected / manifest.num_read
-    if manifest.num_kept and share <= cleaning.max_reject_share:
+    if manifest.num_kept and share <= max_share:
         return
     mend = "mend these lines or raise `max_reject_share`"
     if Reason.COLUMNS.value in manifest.rejected:
         mend += " (`num_columns` says how many columns a line has)"
     raise CorpusError(
         f"Of {manifest.num_read} lines of {names}, {manifest.num_rejected} ({share:.1%}) are "
-        f"rejected, and `max_reject_share` is {cleaning.max_reject_share:.1%}: "
+        f"rejected, and `max_reject_share` is {max_share:.1%}: "
         f"{_reasons(manifest, reader)}; {mend}; all rejects are in "
         f"{prepared.folder / REJECTS_NAME}."
     )

@@ -9,16 +9,17 @@ from pathlib import Path
 from fairseq2_jest.corpus.builtin.config import BuiltinConfig
 from fairseq2_jest.corpus.config import CorpusConfig, compression_of, corpus_format, tsv_columns
 from fairseq2_jest.corpus.errors import CorpusError
-from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.corpus.languages import language_keys
+from fairseq2_jest.corpus.pair import Direction, parse_direction
 from fairseq2_jest.corpus.parquet_reader import ParquetReader
 from fairseq2_jest.corpus.records import Reader, Record, Reject
 from fairseq2_jest.corpus.text_readers import AlignedTextReader, JsonLinesReader, TsvReader
 
 
 class BuiltinReader:
-    """The built-in corpus, generated while it is read."""
+    """The built-in corpus, generated while it is read, from English or into it."""
 
-    def __init__(self, config: BuiltinConfig) -> None:
+    def __init__(self, config: BuiltinConfig, direction: Direction) -> None:
         from fairseq2_jest.corpus.builtin import VERSION
 
         self.files: tuple[Path, ...] = ()
@@ -26,6 +27,7 @@ class BuiltinReader:
         self.sides = (0, 0)
         self.settings: Mapping[str, object] = {"builtin": asdict(config), "version": VERSION}
         self._config = config
+        self._is_reversed = "eng" in language_keys(direction.target)
 
     def check(self) -> None:
         """Nothing: the generator refuses a config that it cannot meet."""
@@ -34,6 +36,9 @@ class BuiltinReader:
         from fairseq2_jest.corpus.builtin import generate
 
         for number, (source, target, label) in enumerate(generate(self._config), start=1):
+            if self._is_reversed:
+                source, target = target, source
+
             yield Record(number, source, target, label)
 
 
@@ -62,7 +67,7 @@ def open_reader(config: CorpusConfig) -> Reader:
             return ParquetReader(_path(config.path), direction, source, target, label)
         case _:
             assert config.builtin is not None
-            return BuiltinReader(config.builtin)
+            return BuiltinReader(config.builtin, direction)
 
 
 def reader_key(config: CorpusConfig, reader: Reader) -> dict[str, object]:

@@ -87,9 +87,7 @@ class CorpusSampler:
         :raises CorpusError: ``kept`` has no row of a part.
         """
         if kept is not None:
-            ends = np.searchsorted(kept, np.cumsum(sizes))
-
-            sizes = np.diff(ends, prepend=0).tolist()
+            sizes = sizes_of_kept(sizes, kept)
 
             if min(sizes) == 0:
                 raise CorpusError(
@@ -192,6 +190,15 @@ class CorpusSampler:
         if not isinstance(counts, list) or len(counts) != len(self._sizes):
             raise CorpusError("The checkpoint has no position in the corpus: start a new run.")
         self._counts = np.array(counts, dtype=np.int64)
+
+
+def sizes_of_kept(sizes: Sequence[int], kept: NDArray[np.int64]) -> list[int]:
+    """Number of rows among ``kept`` (ascending) of each part."""
+    ends = np.searchsorted(kept, np.cumsum(sizes))
+
+    output: list[int] = np.diff(ends, prepend=0).tolist()
+
+    return output
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

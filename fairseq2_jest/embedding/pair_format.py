@@ -50,14 +50,14 @@ class EncoderDecoderFormat(PairFormat):
     @override
     def sequences(self, pairs: TokenizedPairs) -> tuple[list[Tensor], list[Tensor]]:
         return (
-            self._formats.sequences(pairs.source, pairs.source_langs, "source"),
+            self._formats.sources(pairs),
             self._formats.sequences(pairs.target, pairs.target_langs, "target"),
         )
 
     @override
     def lengths(self, pairs: TokenizedPairs) -> tuple[list[int], list[int]]:
         return (
-            self._formats.lengths(pairs.source, pairs.source_langs, "source"),
+            self._formats.source_lengths(pairs),
             self._formats.lengths(pairs.target, pairs.target_langs, "target"),
         )
 

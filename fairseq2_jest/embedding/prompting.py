@@ -17,7 +17,7 @@ from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.prompt import Prompt
 from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.pair_format import PairFormat
-from fairseq2_jest.embedding.tokens import SequenceFormat, TokenizedPairs
+from fairseq2_jest.embedding.tokens import SYNTHETIC_TAG, SequenceFormat, TokenizedPairs
 
 
 class PromptFormat(PairFormat):
@@ -63,10 +63,17 @@ class PromptTokenizer:
     """
 
     def __init__(
-        self, corpus: Corpus, tokenizer: Tokenizer, prompt: Prompt, *, max_seq_len: int
+        self,
+        corpus: Corpus,
+        tokenizer: Tokenizer,
+        prompt: Prompt,
+        *,
+        max_seq_len: int,
+        tag_synthetic: bool = True,
     ) -> None:
         """
         :param max_seq_len: The most tokens in prompt and response together, special ones included.
+        :param tag_synthetic: Whether a prompt says of a source that it was made by a model.
 
         :raises CorpusError: A language of the corpus has no name.
         :raises EmbeddingError: The tokenizer is not one of a language model.
@@ -79,6 +86,7 @@ class PromptTokenizer:
         self._format = PromptFormat(tokenizer)
         self._prompt = prompt
         self._max_seq_len = max_seq_len
+        self._tag_synthetic = tag_synthetic and corpus.has_synthetic
 
     def __call__(self, rows: NDArray[int64]) -> tuple[NDArray[int64], TokenizedPairs]:
         """Returns the rows that fit and their tokens, without special tokens."""
@@ -87,8 +95,10 @@ class PromptTokenizer:
         directions = [self._corpus.directions[i] for i in self._corpus.direction_index(rows)]
 
         prompts = [
-            self._prompt.render(source, direction)
-            for source, direction in zip(sources, directions, strict=True)
+            self._prompt.render(f"{SYNTHETIC_TAG} {source}" if is_tagged else source, direction)
+            for source, direction, is_tagged in zip(
+                sources, directions, self._tagged(rows), strict=True
+            )
         ]
 
         pairs = TokenizedPairs(
@@ -106,6 +116,12 @@ class PromptTokenizer:
         ]
 
         return rows[fitting], pairs.take(fitting)
+
+    def _tagged(self, rows: NDArray[int64]) -> Sequence[bool]:
+        if not self._tag_synthetic:
+            return [False] * len(rows)
+
+        return [bool(is_synthetic) for is_synthetic in self._corpus.synthetic(rows)]
 
 
 def _prompts(pairs: TokenizedPairs) -> Sequence[Tensor]:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import torch
 from fairseq2.data.tokenizers import TokenEncoder, Tokenizer
+from fairseq2.error import NotSupportedError
 from fairseq2.nn import BatchLayout
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fairseq2_jest.embedding.errors import EmbeddingError
+
+_SYNTHETIC_MODE: Final = "source_mmt_bt"
+"""NLLB's mode for sources that were made by a neural model."""
+
+SYNTHETIC_TAG: Final = "<BT>"
+"""What stands before such a source where the tokenizer has no token for it."""
 
 
 class SequenceFormat:
@@ -56,11 +63,56 @@ class SequenceFormats:
         key = (lang, mode)
 
         if key not in self._formats:
-            encoder = self._tokenizer.create_encoder(task="translation", lang=lang, mode=mode)
-
-            self._formats[key] = SequenceFormat.of(encoder)
+            self._formats[key] = self._create(lang, mode)
 
         return self._formats[key]
+
+    def _create(self, lang: str, mode: str) -> SequenceFormat:
+        encoder = self._tokenizer.create_encoder(task="translation", lang=lang, mode=mode)
+
+        return SequenceFormat.of(encoder)
+
+    def get_source(self, lang: str, *, synthetic: bool) -> SequenceFormat:
+        """The format of sources; those made by a model are tagged (Caswell et al. 2019, "Tagged
+        Back-Translation"), by NLLB's own token where the tokenizer has it, else by a text."""
+        if not synthetic:
+            return self.get(lang, "source")
+
+        key = (lang, _SYNTHETIC_MODE)
+
+        if key not in self._formats:
+            plain = self.get(lang, "source")
+
+            try:
+                self._formats[key] = self._create(lang, _SYNTHETIC_MODE)
+            except (NotSupportedError, ValueError):
+                tag = self._tokenizer.create_raw_encoder()(SYNTHETIC_TAG).cpu().long()
+
+                self._formats[key] = SequenceFormat(torch.cat([plain.prefix, tag]), plain.suffix)
+
+        return self._formats[key]
+
+    def sources(self, pairs: TokenizedPairs) -> list[Tensor]:
+        """What an encoder is given of each pair."""
+        return [
+            format_(body)
+            for format_, body in zip(self._source_formats(pairs), pairs.source, strict=True)
+        ]
+
+    def source_lengths(self, pairs: TokenizedPairs) -> list[int]:
+        """How long these sequences are, without making them."""
+        return [
+            len(body) + format_.num_special
+            for format_, body in zip(self._source_formats(pairs), pairs.source, strict=True)
+        ]
+
+    def _source_formats(self, pairs: TokenizedPairs) -> list[SequenceFormat]:
+        synthetic = [False] * len(pairs) if pairs.synthetic is None else pairs.synthetic
+
+        return [
+            self.get_source(lang, synthetic=is_synthetic)
+            for lang, is_synthetic in zip(pairs.source_langs, synthetic, strict=True)
+        ]
 
     def sequences(self, bodies: Sequence[Tensor], langs: Sequence[str], mode: str) -> list[Tensor]:
         """Puts the special tokens of each text's language around its tokens."""
@@ -93,6 +145,9 @@ class TokenizedPairs:
     prompt: Sequence[Tensor] | None = None
     """What a decoder-only model is asked, the source in it; N one-dimensional int64 tensors."""
 
+    synthetic: Sequence[bool] | None = None
+    """Whether each source was made by a model, and is tagged as such; ``None`` for none."""
+
     def __len__(self) -> int:
         return len(self.source)
 
@@ -112,6 +167,7 @@ class TokenizedPairs:
             source_langs=[self.source_langs[i] for i in indices],
             target_langs=[self.target_langs[i] for i in indices],
             prompt=None if self.prompt is None else [self.prompt[i] for i in indices],
+            synthetic=None if self.synthetic is None else [self.synthetic[i] for i in indices],
         )
 
 

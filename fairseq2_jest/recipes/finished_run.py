@@ -52,10 +52,13 @@ class NamesRun(Protocol):
     """A config that may name a run in place of a model and its tokenizer."""
 
     run: RunSection
-    model: ReferenceModelSection
     tokenizer: TokenizerSection
     prompt: PromptConfig
     common: CommonSection
+
+    @property
+    def model(self) -> ReferenceModelSection:
+        """Its own section, or one with more in it."""
 
 
 def take_from_run(config: NamesRun, resolver: DependencyResolver) -> None:

@@ -66,11 +66,14 @@ class ModelKind(ABC):
         """
 
     @abstractmethod
-    def pair_reader(self, corpus: Corpus, *, max_seq_len: int) -> PairReader:
+    def pair_reader(
+        self, corpus: Corpus, *, max_seq_len: int, tag_synthetic: bool = True
+    ) -> PairReader:
         """What turns rows into tokens.
 
         :param max_seq_len: The most tokens in a pass through the model, special ones included;
             longer pairs are left out.
+        :param tag_synthetic: Whether sources that were made by a model are marked as such.
         """
 
     @abstractmethod
@@ -136,8 +139,12 @@ class EncoderDecoderKind(ModelKind):
         check_direction(direction, self._tokenizer)
 
     @override
-    def pair_reader(self, corpus: Corpus, *, max_seq_len: int) -> PairReader:
-        return PairTokenizer(corpus, self._tokenizer, max_seq_len=max_seq_len)
+    def pair_reader(
+        self, corpus: Corpus, *, max_seq_len: int, tag_synthetic: bool = True
+    ) -> PairReader:
+        return PairTokenizer(
+            corpus, self._tokenizer, max_seq_len=max_seq_len, tag_synthetic=tag_synthetic
+        )
 
     @override
     def batcher(self, *, max_num_tokens: int) -> MicroBatcher:
@@ -210,8 +217,16 @@ class DecoderOnlyKind(ModelKind):
         self._prompt.check(direction)
 
     @override
-    def pair_reader(self, corpus: Corpus, *, max_seq_len: int) -> PairReader:
-        return PromptTokenizer(corpus, self._tokenizer, self._prompt, max_seq_len=max_seq_len)
+    def pair_reader(
+        self, corpus: Corpus, *, max_seq_len: int, tag_synthetic: bool = True
+    ) -> PairReader:
+        return PromptTokenizer(
+            corpus,
+            self._tokenizer,
+            self._prompt,
+            max_seq_len=max_seq_len,
+            tag_synthetic=tag_synthetic,
+        )
 
     @override
     def batcher(self, *, max_num_tokens: int) -> MicroBatcher:

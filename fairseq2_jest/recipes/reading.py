@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.digest import digest_of_model
@@ -124,16 +125,19 @@ def create_selecting_reader(
     if selector.needs_reference or dataset.min_reference_score is not None:
         reference = open_reference(context, corpus, reference_encoder, reference_store)
 
-    sampler = CorpusSampler(
-        corpus.sizes,
-        corpus.weights,
-        seed=seed,
-        kept=_rows_of_score(corpus, reference, dataset.min_reference_score),
-    )
+    kept = _rows_of_score(corpus, reference, dataset.min_reference_score)
+
+    mix = Mix.of(corpus, dataset.synthetic_ratio, kept)
+
+    mix.log()
+
+    sampler = CorpusSampler(corpus.sizes, mix.weights, seed=seed, kept=kept)
 
     check_size(selector, sampler.num_rows)
 
-    pair_reader = kind.pair_reader(corpus, max_seq_len=dataset.max_seq_len)
+    pair_reader = kind.pair_reader(
+        corpus, max_seq_len=dataset.max_seq_len, tag_synthetic=dataset.tag_synthetic
+    )
 
     return SelectingDataReader(
         corpus=corpus,

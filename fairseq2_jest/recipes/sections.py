@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 
 from fairseq2.recipe.config import DatasetSection, SupportsStructure, structure_component_config
 from fairseq2.runtime.dependency import DependencyResolver
@@ -56,9 +57,22 @@ class BitextSection(PairsSection):
     """The cosine that the reference must give a pair to be trained on; ``None`` for no limit. The
     whole of the training split is then embedded before the first step, or by ``mt embed``."""
 
+    synthetic_ratio: float | None = None
+    """How many synthetic pairs are seen for each genuine one, whatever the sizes of the corpora;
+    ``None`` to go by their sizes and weights."""
+
+    tag_synthetic: bool = True
+    """Whether synthetic sources are marked as such: by NLLB's own token where the tokenizer has it,
+    else by the text ``<BT>`` before them."""
+
     @override
     def validate(self) -> ValidationResult:
         result = super().validate()
+
+        ratio = self.synthetic_ratio
+
+        if ratio is not None and not (isfinite(ratio) and ratio > 0.0):
+            result.add_error(f"`synthetic_ratio` must be positive, but is {ratio}.")
 
         score = self.min_reference_score
 

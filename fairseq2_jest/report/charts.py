@@ -89,6 +89,9 @@ class Chart:
     format_y: Callable[[float], str]
     """Writes a number for the description."""
 
+    from_zero: bool = True
+    """Whether what runs to the right begins at zero."""
+
     @property
     def description(self) -> str:
         """The figure in words, for who cannot see it."""

@@ -193,7 +193,8 @@ def _format_axes(axes: Any, chart: Chart) -> None:
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
 
-    axes.set_xlim(left=0)
+    if chart.from_zero:
+        axes.set_xlim(left=0)
 
     # The grid says where a number is.
     axes.tick_params(left=False, bottom=False)

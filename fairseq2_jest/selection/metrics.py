@@ -47,6 +47,12 @@ class SelectionStats:
     num_known_selected: int
     """The number of pairs to train on that are labelled so."""
 
+    num_synthetic_seen: int = 0
+    """The number of candidates whose source was made by a model."""
+
+    num_synthetic_selected: int = 0
+    """The number of pairs to train on whose source was made by a model."""
+
     encoded_tokens: float
     """The tokens that went through the encoder for the learner's view, by the share of its layers
     that were run."""

@@ -126,6 +126,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         self._write_logs()
 
+        synthetic = self._corpus.synthetic(tokenized.rows)
+
         labels = self._corpus.labels(tokenized.rows)
 
         chosen_labels = [labels[i] for i in indices]
@@ -143,6 +145,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
             num_noise_selected=num_noise(chosen_labels),
             num_known_seen=num_known(labels),
             num_known_selected=num_known(chosen_labels),
+            num_synthetic_seen=int(synthetic.sum()),
+            num_synthetic_selected=int(synthetic[indices].sum()),
             encoded_tokens=encoded,
             decoded_tokens=decoded,
             filled_tokens=self.embedder.filled_tokens,
@@ -159,6 +163,11 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
     def is_labelled(self) -> bool:
         """Whether the corpus says which pairs are noise."""
         return self._corpus.is_labelled
+
+    @property
+    def has_synthetic(self) -> bool:
+        """Whether the corpus has pairs whose source was made by a model."""
+        return self._corpus.has_synthetic
 
     def _progress(self) -> float:
         if self._num_steps is None or self._num_steps < 2:

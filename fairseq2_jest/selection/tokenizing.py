@@ -35,19 +35,28 @@ class TokenizedSuperBatch:
 class PairTokenizer:
     """Turns rows of a corpus into tokens; a pair with a side beyond ``max_seq_len`` is left out."""
 
-    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, *, max_seq_len: int) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        tokenizer: Tokenizer,
+        *,
+        max_seq_len: int,
+        tag_synthetic: bool = True,
+    ) -> None:
         """
         :param max_seq_len: The most tokens in a sequence, special tokens included.
+        :param tag_synthetic: Whether sources that were made by a model are marked as such.
         """
         self._corpus = corpus
         self._encode = tokenizer.create_raw_encoder()
         self._max_seq_len = max_seq_len
+        self._tag_synthetic = tag_synthetic and corpus.has_synthetic
 
         formats = SequenceFormats(tokenizer)
 
         self._num_special = {
-            direction: (
-                formats.get(direction.source, "source").num_special,
+            (direction, is_tagged): (
+                formats.get_source(direction.source, synthetic=is_tagged).num_special,
                 max(
                     # As the learner's encoder sees it, and as the decoder does.
                     formats.get(direction.target, "source").num_special,
@@ -55,6 +64,7 @@ class PairTokenizer:
                 ),
             )
             for direction in corpus.directions
+            for is_tagged in {False, self._tag_synthetic}
         }
 
     def __call__(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], TokenizedPairs]:
@@ -68,6 +78,7 @@ class PairTokenizer:
             target=[self._encode(text).long() for text in targets],
             source_langs=[direction.source for direction in directions],
             target_langs=[direction.target for direction in directions],
+            synthetic=self._corpus.synthetic(rows).tolist() if self._tag_synthetic else None,
         )
 
         fitting = [i for i, direction in enumerate(directions) if self._fits(pairs, i, direction)]
@@ -75,7 +86,9 @@ class PairTokenizer:
         return rows[fitting], pairs.take(fitting)
 
     def _fits(self, pairs: TokenizedPairs, index: int, direction: Direction) -> bool:
-        source_special, target_special = self._num_special[direction]
+        is_tagged = pairs.synthetic is not None and pairs.synthetic[index]
+
+        source_special, target_special = self._num_special[direction, is_tagged]
 
         source_len = len(pairs.source[index]) + source_special
         target_len = len(pairs.target[index]) + target_special

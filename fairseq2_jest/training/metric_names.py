@@ -27,6 +27,8 @@ TOTALS: Final = (
     "num_noise_selected",
     "num_known_seen",
     "num_known_selected",
+    "num_synthetic_seen",
+    "num_synthetic_selected",
     "training_flops",
     "selection_flops",
     "filling_flops",
@@ -41,5 +43,8 @@ SHARES: Final = (
     "noise_share_seen",
     "known_share_selected",
     "known_share_seen",
+    "synthetic_share_selected",
+    "synthetic_share_seen",
 )
-"""Ratios of sums; those of noise and of known pairs only where the corpus is labelled."""
+"""Ratios of sums; those of noise and of known pairs only where the corpus is labelled, those of
+synthetic pairs only where it has any."""

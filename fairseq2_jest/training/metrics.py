@@ -25,11 +25,15 @@ _FORMATS: Final[dict[str, MetricFormatter]] = {
     "num_noise_selected": format_as_int,
     "num_known_seen": format_as_int,
     "num_known_selected": format_as_int,
+    "num_synthetic_seen": format_as_int,
+    "num_synthetic_selected": format_as_int,
     "selection_share": format_as_percentage,
     "noise_share_selected": format_as_percentage,
     "noise_share_seen": format_as_percentage,
     "known_share_selected": format_as_percentage,
     "known_share_seen": format_as_percentage,
+    "synthetic_share_selected": format_as_percentage,
+    "synthetic_share_seen": format_as_percentage,
 }
 
 

@@ -115,6 +115,8 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
             self._count("num_noise_selected", stats.num_noise_selected)
             self._count("num_known_seen", stats.num_known_seen)
             self._count("num_known_selected", stats.num_known_selected)
+            self._count("num_synthetic_seen", stats.num_synthetic_seen)
+            self._count("num_synthetic_selected", stats.num_synthetic_selected)
             self._count("selection_time", stats.seconds)
             self._count(
                 "selection_flops", self._flops.forward(stats.encoded_tokens, stats.decoded_tokens)
@@ -153,14 +155,19 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
         if step_time > 0.0:
             values["selection_share"] = selection_time / step_time
 
-        if self._reader.is_labelled:
-            for name in ("seen", "selected"):
-                total = float(values[f"num_{name}"])  # type: ignore[arg-type]
+        applies = {
+            "noise": self._reader.is_labelled,
+            "known": self._reader.is_labelled,
+            "synthetic": self._reader.has_synthetic,
+        }
 
-                for kind in ("noise", "known"):
+        for kind, has_kind in applies.items():
+            if has_kind:
+                for name in ("seen", "selected"):
+                    total = float(values[f"num_{name}"])  # type: ignore[arg-type]
                     num = float(values[f"num_{kind}_{name}"])  # type: ignore[arg-type]
 
                     values[f"{kind}_share_{name}"] = num / max(1.0, total)
-        else:
-            for name in [name for name in values if "num_noise" in name or "num_known" in name]:
-                del values[name]
+            else:
+                for name in [name for name in values if f"num_{kind}_" in name]:
+                    del values[name]

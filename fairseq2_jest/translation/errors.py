@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fairseq2_jest.corpus.cleaning import Reason
 
 
 class TranslationError(ValueError):
@@ -12,6 +16,15 @@ class TranslationError(ValueError):
 
     The message is one sentence that names the file, line or field and says how to mend it.
     """
+
+
+class LineError(TranslationError):
+    """A line of the input cannot be translated."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+
+        self.reason = reason
 
 
 @contextmanager

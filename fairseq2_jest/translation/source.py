@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from fairseq2_jest.corpus.cleaning import normalize_text, text_damage
+from fairseq2_jest.corpus.cleaning import Reason, normalize_text, text_damage
 from fairseq2_jest.corpus.languages import language_keys
 from fairseq2_jest.corpus.lines import MAX_LINE_BYTES, read_lines, reading
 from fairseq2_jest.corpus.manifest import file_sha256
 from fairseq2_jest.translation.config import InputConfig, input_format
-from fairseq2_jest.translation.errors import TranslationError
+from fairseq2_jest.translation.errors import LineError, TranslationError
 
 
 class SourceLine(NamedTuple):
@@ -64,24 +64,41 @@ class SourceFile(ABC):
         :raises TranslationError: A line cannot be read; file, line and reason are named.
         :raises CorpusError: The file cannot be read.
         """
+        for number, line in self.numbered():
+            yield self.parse(number, line)
+
+    def numbered(self) -> Iterator[tuple[int, bytes | None]]:
+        """Yields every line but the header, with its number; ``None`` for one that is too long.
+
+        :raises CorpusError: The file cannot be read.
+        """
         for number, line in enumerate(self._lines(), start=1):
-            if line is None:
-                raise self._error(number, f"is longer than {MAX_LINE_BYTES:,} bytes")
+            if self.header is None or number > 1:
+                yield number, line
 
-            try:
-                decoded = line.decode()
-            except UnicodeDecodeError as ex:
-                raise self._error(number, f"is not UTF-8 (byte {ex.start + 1} of the line)") from ex
+    def parse(self, number: int, line: bytes | None) -> SourceLine:
+        """Takes a line apart.
 
-            if self.header is not None and number == 1:
-                continue
+        :raises LineError: It cannot be read; file, line and reason are named.
+        """
+        if line is None:
+            raise self._error(
+                number, f"is longer than {MAX_LINE_BYTES:,} bytes", Reason.LINE_TOO_LONG
+            )
 
-            source = SourceLine("", []) if self._is_blank(decoded) else self._parse(decoded, number)
+        try:
+            decoded = line.decode()
+        except UnicodeDecodeError as ex:
+            raise self._error(
+                number, f"is not UTF-8 (byte {ex.start + 1} of the line)", Reason.NOT_UTF8
+            ) from ex
 
-            if damage := text_damage(source.text):
-                raise self._error(number, f"cannot be translated ({damage.value})")
+        source = SourceLine("", []) if self._is_blank(decoded) else self._parse(decoded, number)
 
-            yield SourceLine(normalize_text(source.text), source.fields)
+        if damage := text_damage(source.text):
+            raise self._error(number, f"cannot be translated ({damage.value})", damage)
+
+        return SourceLine(normalize_text(source.text), source.fields)
 
     def blocks(self, size: int) -> Iterator[list[SourceLine]]:
         """Yields the lines, so many at a time."""
@@ -131,10 +148,11 @@ class SourceFile(ABC):
     def _parse(self, line: str, number: int) -> SourceLine:
         """Takes apart a line that is not blank."""
 
-    def _error(self, number: int, fault: str) -> TranslationError:
-        return TranslationError(
+    def _error(self, number: int, fault: str, reason: Reason) -> LineError:
+        return LineError(
             f"{self.name}:{number} {fault}; mend or remove that line, for there is a translation "
-            "of each."
+            "of each.",
+            reason,
         )
 
 
@@ -187,12 +205,16 @@ class TsvSource(SourceFile):
 
         if self._column >= len(fields):
             raise self._error(
-                number, f"has {len(fields)} column(s), and none with the index {self._column}"
+                number,
+                f"has {len(fields)} column(s), and none with the index {self._column}",
+                Reason.COLUMNS,
             )
 
         if self.header is not None and len(fields) != len(self.header):
             raise self._error(
-                number, f"has {len(fields)} column(s), but the header has {len(self.header)}"
+                number,
+                f"has {len(fields)} column(s), but the header has {len(self.header)}",
+                Reason.COLUMNS,
             )
 
         return SourceLine(fields[self._column], fields)
@@ -217,7 +239,7 @@ class JsonLinesSource(SourceFile):
         try:
             fields = json.loads(line)
         except (ValueError, RecursionError):
-            raise self._error(number, "is not JSON") from None
+            raise self._error(number, "is not JSON", Reason.NOT_JSON) from None
 
         inner = fields.get("translation", fields) if isinstance(fields, dict) else None
 
@@ -225,7 +247,7 @@ class JsonLinesSource(SourceFile):
         texts = inner if isinstance(inner, dict) else fields
 
         if not isinstance(texts, dict):
-            raise self._error(number, "is not a JSON object")
+            raise self._error(number, "is not a JSON object", Reason.NOT_OBJECT)
 
         for key in self.reserved:
             if key in fields:
@@ -239,11 +261,15 @@ class JsonLinesSource(SourceFile):
                 text = texts[key]
 
                 if not isinstance(text, str):
-                    raise self._error(number, f"has no text under '{key}'")
+                    raise self._error(number, f"has no text under '{key}'", Reason.NOT_TEXT)
 
                 return SourceLine(text, fields)
 
-        raise self._error(number, f"has none of the keys {', '.join(map(repr, self._keys))}")
+        raise self._error(
+            number,
+            f"has none of the keys {', '.join(map(repr, self._keys))}",
+            Reason.MISSING_KEY,
+        )
 
 
 def open_source(

@@ -78,7 +78,9 @@ class RecipeWithSelector(FinetuneRecipe):
 def finetune(out: Path, recipe: FinetuneRecipe, *overrides: str, file: Path | None = None) -> None:
     preset = find_preset("finetune", "demo-jest").file
 
-    sources = ConfigSources(preset=preset, file=file, overrides=[[*COMMON, *overrides]])
+    sources = ConfigSources(
+        preset=preset, files=[file] if file else [], overrides=[[*COMMON, *overrides]]
+    )
 
     with load_config(recipe, sources) as (config, _):
         pass

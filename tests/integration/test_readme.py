@@ -158,7 +158,7 @@ def check_run(command: str, folder: Path) -> None:
 
         return
 
-    (log,) = folder.glob("OUT/*/selection.jsonl")
+    (log,) = folder.glob("OUT*/*/selection.jsonl")
 
     assert [line["step"] for line in chosen(log.parent)] == [1, 2]
     assert list(log.parent.glob("metrics/**/*.jsonl"))
@@ -198,6 +198,48 @@ def write_corpora(folder: Path) -> None:
         else:
             write(corpus["source"], (source for source, _ in pairs))
             write(corpus["target"], (target for _, target in pairs))
+
+
+def check_select(command: str, folder: Path) -> None:
+    """With a tiny model that is warmed up for two steps, on a few pairs."""
+    pool, seeds = (
+        [(pair.source, pair.target) for pair in generate(config)]
+        for config in (
+            BuiltinConfig(part="pretrain", size=60),
+            BuiltinConfig(part="trusted", size=8),
+        )
+    )
+
+    for name, pairs in (("pool", pool), ("seeds", [pair for pair in seeds if pair not in pool])):
+        text = "".join(f"{source}\t{target}\n" for source, target in pairs)
+
+        (folder / f"{name}.tsv").write_text(text, encoding="utf-8")
+
+    corpora = [
+        {"split": split, "direction": "eng_Latn-deu_Latn", "path": f"{name}.tsv"}
+        for split, name in (("train", "pool"), ("seeds", "seeds"))
+    ]
+
+    section = {"name": None, "family": "parallel_text", "config_overrides": {"corpora": corpora}}
+
+    (folder / "pool.yaml").write_text(yaml.safe_dump({"dataset": section}), encoding="utf-8")
+
+    args = shlex.split(command)[1:]
+
+    if "--config-file" not in args:
+        args += ["--config-file", "pool.yaml"]
+
+    result = run_program(
+        *(*args, "--config", "common.torch.num_threads=1", "tokenizer.name=builtin-ende"),
+        *("warmup.num_steps=2", "warmup.batch_size=8", "scoring.amp=false", "layers.stride=1"),
+        *("model={name: null, family: nllb, arch: tiny_builtin}", "dataset.seed_split=seeds"),
+        *("curvature.num_pairs=20", "curvature.num_shards=1", "diversity.num_selected=10"),
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+    assert (folder / "OUT" / "scores.parquet").is_file()
+    assert (folder / "OUT" / "selected.yaml").is_file()
 
 
 def check_report(command: str, folder: Path) -> None:
@@ -241,6 +283,32 @@ def check_translate(command: str, folder: Path) -> None:
     lines = (folder / "OUT" / "translations.txt").read_text(encoding="utf-8").split("\n")
 
     assert len(lines) == 4 and lines[1] == lines[3] == ""
+
+
+def check_backtranslate(command: str, folder: Path) -> None:
+    """With the model of a run of two steps, whose words are in no language."""
+    write_finished_run(folder)
+
+    pairs = generate(BuiltinConfig(part="trusted", size=80))
+
+    (folder / "MONO").write_text("".join(f"{p.target}\n" for p in pairs), encoding="utf-8")
+
+    result = run_program(
+        *shlex.split(command)[1:],
+        *("common.torch.num_threads=1", "seq2seq_generator.config.max_gen_len=24"),
+        *("filters.min_language_likelihood=null", "filters.max_loop_share=null"),
+        folder=folder,
+    )
+
+    assert result.code == 0, result.err[-3000:]
+    assert (folder / "OUT" / "synthetic.yaml").is_file()
+
+
+def check_mixed(command: str, folder: Path) -> None:
+    (before,) = (c for c in COMMANDS if c.startswith("fairseq2 mt backtranslate"))
+
+    check_backtranslate(before, folder)
+    check_run(command, folder)
 
 
 def check_torchrun(command: str, folder: Path) -> None:
@@ -317,13 +385,16 @@ def check_requirement(command: str, folder: Path) -> None:
 RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"make [\w-]+": check_make_target,
     r"pip install \.": check_install,
-    r"python -m benchmarks\.\w+( .+)?": check_arguments,
+    r"python -m benchmarks\.[\w.]+( .+)?": check_arguments,
     r"fairseq2 mt (finetune|embed|check)": check_help,
     r"fairseq2 (mt presets|assets list)": check_answer,
     r"fairseq2 mt embed OUT --preset .+": check_embed,
     r"fairseq2 mt (finetune OUT|check) --preset .+": check_run,
     r"fairseq2 mt report OUT RUN...": check_report,
+    r"fairseq2 mt select OUT --preset .+": check_select,
     r"fairseq2 mt translate OUT --preset .+": check_translate,
+    r"fairseq2 mt backtranslate OUT --preset .+": check_backtranslate,
+    r"fairseq2 mt finetune OUT2 --preset .+": check_mixed,
     r"fairseq2 mt evaluate OUT .+": check_evaluate,
     r"uv .+": check_uv,
     r"pip install 'sacrebleu.+": check_requirement,
@@ -358,6 +429,10 @@ def test_every_preset_that_is_named_is_there() -> None:
     named = set(re.findall(r"--preset ([\w-]+)", README))
 
     assert listed == known
-    others = {p.name for c in ("embed", "evaluate", "select", "translate") for p in list_presets(c)}
+    others = {
+        p.name
+        for command in ("backtranslate", "embed", "evaluate", "select", "translate")
+        for p in list_presets(command)
+    }
 
     assert named <= known | others

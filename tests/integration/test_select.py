@@ -15,7 +15,7 @@ from tests.selecting import (
     BLOCK_SIZE,
     NUM_PAIRS,
     OVERRIDES,
-    check_selection_kills,
+    check_selection_kill,
     finish,
     log_of,
     make_data,
@@ -115,10 +115,11 @@ def test_ranks_choose_the_same_as_one_process(
     assert result(tmp_path / "out") == result(alone)
 
 
+@pytest.mark.parametrize(("stage", "num_ranks"), [("factors", 2), ("pool", 1), ("clusters", 1)])
 def test_a_killed_selection_resumes_to_the_same_files(
-    alone: Path, config: Path, tmp_path: Path
+    stage: str, num_ranks: int, alone: Path, config: Path, tmp_path: Path
 ) -> None:
-    check_selection_kills(tmp_path, config, result(alone), num_kills=4, seed=1)
+    check_selection_kill(tmp_path / "out", config, result(alone), stage=stage, num_ranks=num_ranks)
 
 
 def test_another_rule_scores_nothing_again_but_another_layer_is_refused(
@@ -140,6 +141,25 @@ def test_another_rule_scores_nothing_again_but_another_layer_is_refused(
     assert sum(pq.read_table(out / "scores.parquet").to_pydict()["chosen"]) == 7
     assert scores.items() <= result(out).items()
 
+    gradients = pq.read_table(out / "scores.parquet")
+
+    finish(
+        start(
+            out,
+            config,
+            "diversity.features=embeddings",
+            "reference_encoder={name: builtin, config: {}}",
+        )
+    )
+
+    embeddings = pq.read_table(out / "scores.parquet")
+
+    # The same pass, in other clusters.
+    assert embeddings["mean_influence"] == gradients["mean_influence"]
+    assert embeddings["cluster"].null_count == NUM_PAIRS - round(0.5 * (NUM_PAIRS - 1))
+    assert sum(embeddings.to_pydict()["chosen"]) == 20
+    assert scores.items() <= result(out).items()
+
     refused = start(out, config, "layers.stride=2").wait()
 
     assert refused.code == 2
@@ -151,7 +171,9 @@ def test_another_rule_scores_nothing_again_but_another_layer_is_refused(
     [
         (["dataset.seed_split=train"], "seed(s) are pairs of the pool, too"),
         (["dataset.seed_split=foreign"], "in which the pool has no pair"),
+        (["dataset.seed_split=empty"], "is empty; name a corpus that has at least one pair"),
         (["dataset.seed_split=nothing"], "The data set has no split 'nothing'"),
+        (["warmup={num_steps: 3}"], "`warmup` must not be given where `run.path` is"),
         (["layers.stride=3"], "layers.stride is 3, but"),
         (["layers.pattern='x(?P<layer>1)'"], "matches no layer; mend it"),
         (["rule.quantile=0"], "`quantile` must be above 0"),

@@ -21,6 +21,7 @@ ALL_PRESETS = [
     *PRESETS,
     *sorted(f.stem for f in REPOSITORY.glob("recipes/embed/*.yaml")),
     *sorted(f.stem for f in REPOSITORY.glob("recipes/select/*.yaml")),
+    *sorted(f.stem for f in REPOSITORY.glob("recipes/backtranslate/*.yaml")),
     *sorted(f.stem for f in REPOSITORY.glob("recipes/translate/*.yaml")),
 ]
 CARDS = sorted(f.name for f in REPOSITORY.glob("assets/*.yaml"))

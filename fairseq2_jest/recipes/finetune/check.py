@@ -6,6 +6,7 @@ from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
@@ -52,6 +53,9 @@ def check(config: FinetuneConfig) -> list[str]:
 
         if split == config.dataset.train_split:
             num_train = len(corpus)
+
+            if corpus.has_synthetic:
+                lines.append(f"  {Mix.of(corpus, config.dataset.synthetic_ratio)}")
 
     if (line := check_adapter(context, config.adapter, config.model)) is not None:
         lines.append(line)

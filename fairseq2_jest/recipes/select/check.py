@@ -29,8 +29,15 @@ def check(config: SelectConfig) -> list[str]:
 
     scores = format_bytes(4 * len(pool) * len(seeds))
 
+    model = config.model.title
+
+    if config.warmup is not None:
+        num_pairs = config.warmup.num_steps * config.warmup.batch_size
+
+        model = f"{model}, warmed up on {num_pairs:,} pairs"
+
     return [
         f"{config.dataset.pool_split}: {len(pool):,} pairs, {directions}",
         f"{config.dataset.seed_split}: {len(seeds):,} seeds, {scores} of scores",
-        f"model: {config.model.name or config.model.path}",
+        f"model: {model}",
     ]

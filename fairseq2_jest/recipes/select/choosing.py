@@ -120,8 +120,7 @@ def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
     :param features: *Shape:* ``(n, D)``, as that of the result.
     """
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    # Gradients may be so small that their squares are nothing in single precision.
+    norms = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
 
-    unit: NDArray[np.float32] = features / np.where(norms > 0.0, norms, np.float32(1.0))
-
-    return unit
+    return (features / np.where(norms > 0.0, norms, 1.0)).astype(np.float32)

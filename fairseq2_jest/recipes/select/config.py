@@ -8,7 +8,6 @@ from typing import Literal
 from fairseq2.recipe.config import (
     CommonSection,
     GangSection,
-    ReferenceModelSection,
     TokenizerSection,
 )
 from fairseq2.runtime.dependency import DependencyResolver
@@ -23,7 +22,12 @@ from fairseq2_jest.influence.layers import LayersConfig
 from fairseq2_jest.influence.rule import RuleConfig
 from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
 from fairseq2_jest.recipes.sections import ReferenceEncoderSection
-from fairseq2_jest.recipes.select.sections import PoolSection, ScoringConfig, WarmupSection
+from fairseq2_jest.recipes.select.sections import (
+    PoolSection,
+    ScoringConfig,
+    ScoringModelSection,
+    WarmupSection,
+)
 
 
 @dataclass(kw_only=True)
@@ -37,10 +41,10 @@ class SelectConfig(Validatable):
     """A run of ``mt finetune`` that ``model`` and ``tokenizer`` are taken from: influence wants a
     model that was fine-tuned on the pool, or a sample of it."""
 
-    model: ReferenceModelSection = field(
-        default_factory=lambda: ReferenceModelSection(name="nllb-200_dense_distill_600m")
+    model: ScoringModelSection = field(
+        default_factory=lambda: ScoringModelSection(name="nllb-200_dense_distill_600m")
     )
-    """The model at which gradients are taken."""
+    """The model at which gradients are taken, or that ``warmup`` begins with."""
 
     tokenizer: TokenizerSection = field(default_factory=lambda: TokenizerSection(name="nllb-200"))
     """Its tokenizer."""
@@ -121,6 +125,9 @@ class SelectConfig(Validatable):
 
         if self.warmup is not None and self.run.path is not None:
             result.add_error("`warmup` must not be given where `run.path` is: one makes the model.")
+
+        if self.model.is_new and self.warmup is None and self.run.path is None:
+            result.add_error("`model.name` must be given where there is no `warmup`.")
 
         if self.gang.tensor_parallel_size != 1:
             result.add_error(

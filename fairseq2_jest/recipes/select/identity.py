@@ -54,16 +54,9 @@ def identity_of(
 
 
 def warmup_identity(section: WarmupSection) -> dict[str, object]:
-    """What decides the model of a warm-up, beside the pool and the model it begins with."""
+    """What decides the model of a warm-up, beside the pool and what it begins with."""
     return {
         "num_steps": section.num_steps,
         "batch_size": section.batch_size,
         "lr": section.lr,
-        "model": None
-        if section.model is None
-        else {
-            "name": section.model.name or str(section.model.path),
-            "family": section.model.family,
-            "arch": section.model.arch,
-        },
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.influence.diagnosis import LayerDiagnosis
 from fairseq2_jest.influence.rule import ScoreSummary
 from fairseq2_jest.recipes.select.choosing import Choice
 
@@ -20,6 +22,8 @@ _ROWS_AT_ONCE = 8192
 
 TABLE_NAME = "scores.parquet"
 NUMBERS_NAME = "select.json"
+LAYERS_NAME = "layers.json"
+PAGE_NAME = "select.html"
 
 
 def write_table(
@@ -68,6 +72,21 @@ def write_table(
 def write_numbers(folder: Path, numbers: Mapping[str, object]) -> None:
     """Writes what can be counted of a selection, as JSON."""
     write_text(folder / NUMBERS_NAME, json.dumps(numbers, indent=2) + "\n")
+
+
+def write_diagnoses(folder: Path, diagnoses: Sequence[LayerDiagnosis]) -> None:
+    """Writes how influence came about, for the page."""
+    write_text(folder / LAYERS_NAME, json.dumps([asdict(d) for d in diagnoses], indent=2) + "\n")
+
+
+def read_diagnoses(folder: Path) -> list[LayerDiagnosis]:
+    """What :func:`write_diagnoses` wrote; nothing where it did not."""
+    file = folder / LAYERS_NAME
+
+    if not file.is_file():
+        return []
+
+    return [LayerDiagnosis(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
 
 
 def write_text(file: Path, text: str) -> None:

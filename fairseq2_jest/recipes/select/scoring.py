@@ -14,6 +14,7 @@ from fairseq2.logging import log
 from fairseq2.utils.progress import ProgressReporter
 
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
+from fairseq2_jest.influence.diagnosis import diagnose
 from fairseq2_jest.influence.directions import discarded_energy
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.fitting import Workplace, fit_curvature, fit_seeds
@@ -24,6 +25,7 @@ from fairseq2_jest.influence.score_store import ScoreStore
 from fairseq2_jest.influence.scoring import PoolScorer
 from fairseq2_jest.recipes.progress import Progress
 from fairseq2_jest.recipes.select.config import SelectConfig
+from fairseq2_jest.recipes.select.output import write_diagnoses
 from fairseq2_jest.report.units import format_bytes
 
 # Beyond this, low rank changes signs rather often.
@@ -166,6 +168,11 @@ class PoolScoring:
         )
 
         self.discarded_energy = discarded_energy(directions)
+
+        if gang.rank == 0:
+            write_diagnoses(
+                self._folder, diagnose(curvatures, directions, config.curvature.damping)
+            )
 
         log.info(
             "{:,} seeds are preconditioned; their rank of {} leaves out {:.2%} of their energy.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from fairseq2.recipe.config import ModelSection
+from fairseq2.recipe.config import ReferenceModelSection
 from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
@@ -38,6 +38,32 @@ class PoolSection(PairsSection):
 
         if self.num_seeds < 1:
             result.add_error(f"`num_seeds` must be at least 1, but is {self.num_seeds}.")
+
+        return result
+
+
+@dataclass(kw_only=True)
+class ScoringModelSection(ReferenceModelSection):
+    """A model that is there, or a new one, by ``family`` and ``arch``, that is warmed up first."""
+
+    @property
+    def is_new(self) -> bool:
+        return self.name is None and self.path is None
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return str(self.name or self.path or f"{self.family}/{self.arch}")
+
+    @override
+    def validate(self) -> ValidationResult:
+        if not self.is_new:
+            return super().validate()
+
+        result = ValidationResult()
+
+        if self.family is None or self.arch is None:
+            result.add_error("`name`, `path`, or `family` and `arch` must be specified.")
 
         return result
 
@@ -97,10 +123,6 @@ class WarmupSection(Validatable):
 
     checkpoint_every_n_steps: int = 100
     """How much a kill costs at the most."""
-
-    model: ModelSection | None = None
-    """The model to begin with; ``None`` for the one in ``model``. A new one may be named by its
-    ``family`` and ``arch``."""
 
     @override
     def validate(self) -> ValidationResult:

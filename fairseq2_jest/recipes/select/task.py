@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,10 +13,17 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.config import ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.influence.rule import preview
-from fairseq2_jest.recipes.select.choosing import RowFeatures, choose, summarize_store
+from fairseq2_jest.influence.rule import ScoreSummary, preview
+from fairseq2_jest.recipes.select.choosing import Choice, RowFeatures, choose, summarize_store
 from fairseq2_jest.recipes.select.config import SelectConfig
-from fairseq2_jest.recipes.select.output import write_numbers, write_table
+from fairseq2_jest.recipes.select.output import (
+    PAGE_NAME,
+    read_diagnoses,
+    write_numbers,
+    write_table,
+    write_text,
+)
+from fairseq2_jest.recipes.select.page import ScoredPool, render_selection
 from fairseq2_jest.recipes.select.scoring import Candidates, PoolScoring
 from fairseq2_jest.recipes.select.selected_corpus import write_corpus
 from fairseq2_jest.recipes.task import PiecewiseTask
@@ -120,14 +128,40 @@ class SelectTask(PiecewiseTask):
             },
         )
 
+        self._write_page(summary, choice, counts)
+
         log.info(
-            "{:,} of {:,} pairs are chosen, of {:,} that passed the rule. Train on them with: "
-            "fairseq2 mt finetune OUT --config-file {}",
+            "{:,} of {:,} pairs are chosen, of {:,} that passed the rule; {} shows them. Train on "
+            "them with: fairseq2 mt finetune OUT --config-file {}",
             len(choice.chosen),
             len(self._pool),
             len(choice.passed),
+            self._output_dir / PAGE_NAME,
             file,
         )
+
+    def _write_page(self, summary: ScoreSummary, choice: Choice, counts: Mapping[str, int]) -> None:
+        pool = ScoredPool(
+            corpus=self._pool,
+            influence=summary.mean,
+            helpful_fraction=summary.helpful_fraction,
+            passed=choice.passed,
+            chosen=choice.chosen,
+        )
+
+        numbers = {
+            "pairs": f"{len(self._pool):,}, {len(pool.scored):,} of them scored",
+            "seeds": f"{len(self._candidates.seeds):,}",
+            "rule": f"{self._config.rule.kind}, which {len(choice.passed):,} pairs passed",
+            "clusters": f"{choice.num_clusters:,}" if choice.num_clusters else "none",
+            "chosen": f"{len(choice.chosen):,}",
+        }
+
+        folder = self._output_dir
+
+        text = render_selection(pool, numbers, counts, read_diagnoses(folder), folder)
+
+        write_text(folder / PAGE_NAME, text)
 
     def _on_piece(self) -> None:
         self.count_piece()

@@ -98,7 +98,7 @@ class _WarmupRecipe(FinetuneRecipe):
             context.output_dir,
             {
                 **warmup_identity(self._section),
-                "base": str(config.model.name or config.model.path),
+                "base": config.model.title,
                 "pool": pool.digest,
                 "max_seq_len": config.dataset.max_seq_len,
                 "seed": config.common.seed,
@@ -122,7 +122,7 @@ def _finetune_config(config: SelectConfig, section: WarmupSection) -> FinetuneCo
     interval = min(section.checkpoint_every_n_steps, section.num_steps)
 
     return FinetuneConfig(
-        model=section.model or _model_section(config),
+        model=_model_section(config),
         tokenizer=config.tokenizer,
         prompt=config.prompt,
         dataset=BitextSection(

@@ -7,7 +7,7 @@ from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.pair import parse_direction
 from fairseq2_jest.recipes.model_kinds import create_model_kind
-from fairseq2_jest.recipes.translate.config import TranslateConfig
+from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
 from fairseq2_jest.translation.config import input_format, output_format
 from fairseq2_jest.translation.rendering import create_renderer
 from fairseq2_jest.translation.source import open_source
@@ -41,8 +41,11 @@ def check(config: TranslateConfig) -> list[str]:
 
     kind.check_direction(direction)
 
-    model = config.model.name or config.model.path
+    return [*lines, f"direction: {direction}", f"model: {name_of_model(config)}"]
 
+
+def name_of_model(config: TranslatorConfig) -> str:
+    """What the model is called in the lines of a check."""
     of_run = "" if config.run.path is None else f" of {config.run.path}"
 
-    return [*lines, f"direction: {direction}", f"model: {model}{of_run}"]
+    return f"{config.model.name or config.model.path}{of_run}"

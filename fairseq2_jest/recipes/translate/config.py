@@ -26,17 +26,14 @@ from fairseq2_jest.translation.config import InputConfig, OutputConfig, Translat
 
 
 @dataclass(kw_only=True)
-class TranslateConfig(Validatable):
-    """fairseq2's own sections, and those of a translation."""
+class TranslatorConfig(Validatable):
+    """fairseq2's own sections, and those of a translator: what all that translate have."""
 
     direction: str = ""
     """``<source language>-<target language>`` in the tokenizer's codes: ``eng_Latn-deu_Latn``."""
 
     input: InputConfig = field(default_factory=InputConfig)
     """What is translated."""
-
-    output: OutputConfig = field(default_factory=OutputConfig)
-    """What comes out, and where."""
 
     run: RunSection = field(default_factory=RunSection)
     """A run of ``mt finetune`` that ``model`` and ``tokenizer`` are taken from, whatever these say
@@ -97,6 +94,20 @@ class TranslateConfig(Validatable):
             result.add_error(
                 "`gang.tensor_parallel_size` must be 1: each process translates lines of its own."
             )
+
+        return result
+
+
+@dataclass(kw_only=True)
+class TranslateConfig(TranslatorConfig):
+    """The sections of a translation."""
+
+    output: OutputConfig = field(default_factory=OutputConfig)
+    """What comes out, and where."""
+
+    @override
+    def validate(self) -> ValidationResult:
+        result = super().validate()
 
         beam = self.seq2seq_generator.config
 

@@ -13,7 +13,7 @@ from fairseq2.utils.structured import ValueConverter
 
 from fairseq2_jest.cli.sections import iter_asset_sections
 from fairseq2_jest.corpus.manifest import file_sha256
-from fairseq2_jest.recipes.translate.config import TranslateConfig
+from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
 from fairseq2_jest.translation.config import input_format
 from fairseq2_jest.translation.source import Survey
 
@@ -25,6 +25,25 @@ def identity_of(
     config: TranslateConfig, survey: Survey, resolver: DependencyResolver
 ) -> dict[str, object]:
     """Everything that decides a line of the result, ready for JSON.
+
+    :raises OSError: A file cannot be read.
+    """
+    return {
+        "input": {
+            "sha256": survey.sha256,
+            "num_lines": survey.num_lines,
+            "format": input_format(config.input),
+            "column": config.input.column,
+        },
+        "num_hypotheses": config.output.num_hypotheses,
+        **identity_of_translator(config, resolver),
+    }
+
+
+def identity_of_translator(
+    config: TranslatorConfig, resolver: DependencyResolver
+) -> dict[str, object]:
+    """Everything that decides how a line is translated, ready for JSON.
 
     Local files of model and tokenizer count by their bytes; what is downloaded counts by its
     address.
@@ -42,12 +61,6 @@ def identity_of(
 
     return {
         "direction": config.direction,
-        "input": {
-            "sha256": survey.sha256,
-            "num_lines": survey.num_lines,
-            "format": input_format(config.input),
-            "column": config.input.column,
-        },
         "model": {**unstructured(config.model), "files": _files(config.model, resolver)},
         "tokenizer": {
             **unstructured(config.tokenizer),
@@ -58,7 +71,6 @@ def identity_of(
             for key, value in asdict(config.translation).items()
             if key not in _INDIFFERENT
         },
-        "num_hypotheses": config.output.num_hypotheses,
         "seq2seq_generator": unstructured(config.seq2seq_generator),
         "generator": unstructured(config.generator),
     }

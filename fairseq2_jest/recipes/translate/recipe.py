@@ -18,7 +18,7 @@ from fairseq2_jest.cli.output import check_writable
 from fairseq2_jest.corpus.pair import Direction, parse_direction
 from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
-from fairseq2_jest.recipes.translate.config import TranslateConfig
+from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
 from fairseq2_jest.recipes.translate.identity import identity_of
 from fairseq2_jest.recipes.translate.standard_input import (
     STANDARD_INPUT_NAME,
@@ -44,7 +44,7 @@ class TranslateRecipe(Recipe):
         config.complete(context.resolver)
 
         # The input comes first: what is wrong with it is said before a model is loaded.
-        source = _open_source(context)
+        source = open_input(context, parse_direction(config.direction).source)
 
         format_ = output_format(config.output, input_format(config.input))
 
@@ -76,9 +76,14 @@ class TranslateRecipe(Recipe):
             block_size=config.translation.block_size,
         )
 
-        missing = _missing_blocks(context, shards)
+        missing = missing_blocks(context, shards)
 
-        translator = create_translator(context, tokenizer, direction, kind) if missing else None
+        translator = None
+
+        if missing:
+            translator = create_translator(
+                context, tokenizer, direction, kind, num_hypotheses=config.output.num_hypotheses
+            )
 
         return TranslateTask(
             source,
@@ -101,14 +106,21 @@ class TranslateRecipe(Recipe):
 
 
 def create_translator(
-    context: RecipeContext, tokenizer: Tokenizer, direction: Direction, kind: ModelKind
+    context: RecipeContext,
+    tokenizer: Tokenizer,
+    direction: Direction,
+    kind: ModelKind,
+    *,
+    num_hypotheses: int = 1,
 ) -> Translator:
     """Loads the model of the recipe's config; a collective.
+
+    :param num_hypotheses: At most as many as the generator gives.
 
     :raises TranslationError: The checkpoint of a run is damaged, or the model does not fit the
         tokenizer, the length of sources or the direction.
     """
-    config = context.get_config_as(TranslateConfig)
+    config = context.get_config_as(TranslatorConfig)
 
     try:
         model = context.get_model_as(kind.model_class)
@@ -139,7 +151,7 @@ def create_translator(
             max_num_tokens=settings.max_num_tokens,
             max_batch_size=settings.max_batch_size,
             long_lines=settings.long_lines,
-            num_hypotheses=config.output.num_hypotheses,
+            num_hypotheses=num_hypotheses,
             autocast_dtype=amp.amp_dtype if amp.amp and amp.amp_dtype != torch.float32 else None,
             translation=kind.translation(direction, config.seq2seq_generator),
         )
@@ -150,10 +162,13 @@ def create_translator(
         ) from ex
 
 
-def _open_source(context: RecipeContext) -> SourceFile:
-    config = context.get_config_as(TranslateConfig)
+def open_input(context: RecipeContext, lang: str) -> SourceFile:
+    """The lines to translate, which are in ``lang``; a collective.
 
-    lang = parse_direction(config.direction).source
+    :raises TranslationError: There are none, or the file has no such column.
+    :raises CorpusError: The file cannot be read.
+    """
+    config = context.get_config_as(TranslatorConfig)
 
     if config.input.path is not None:
         return open_source(config.input, config.input.path.expanduser(), lang)
@@ -184,7 +199,8 @@ def _output_file(context: RecipeContext, default_name: str, source: SourceFile) 
     return path
 
 
-def _missing_blocks(context: RecipeContext, shards: Shards) -> list[int]:
+def missing_blocks(context: RecipeContext, shards: Shards) -> list[int]:
+    """The blocks that are to be translated, the same on all ranks; a collective."""
     gang = context.gangs.root
 
     if gang.rank == 0:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from time import monotonic
 
 from fairseq2.gang import Gangs
 from fairseq2.logging import log
 from fairseq2.utils.progress import ProgressReporter
 from typing_extensions import override
 
-from fairseq2_jest.recipes.progress import Progress
-from fairseq2_jest.recipes.task import PiecewiseTask
+from fairseq2_jest.recipes.translate.blocks import BlockTranslationTask
 from fairseq2_jest.report.units import format_seconds
 from fairseq2_jest.translation.rendering import Renderer, write_output
 from fairseq2_jest.translation.shards import Shards
@@ -23,7 +20,7 @@ from fairseq2_jest.translation.source import SourceFile, Survey
 from fairseq2_jest.translation.translator import Translator
 
 
-class TranslateTask(PiecewiseTask):
+class TranslateTask(BlockTranslationTask):
     """Translates a file, the processes of a gang sharing its blocks."""
 
     def __init__(
@@ -46,104 +43,53 @@ class TranslateTask(PiecewiseTask):
         :param translator: Needed where a block is missing.
         :param output_dir: Where the first rank writes what it counted.
         """
-        super().__init__()
+        super().__init__(
+            shards,
+            missing,
+            translator,
+            gangs=gangs,
+            progress_reporter=progress_reporter,
+            log_every_seconds=log_every_seconds,
+        )
 
         self._source = source
         self._survey = survey
-        self._shards = shards
-        self._missing = missing
-        self._translator = translator
         self._renderer = renderer
         self._output_file = output_file
-        self._gangs = gangs
         self._output_dir = output_dir
-        self._progress_reporter = progress_reporter
-        self._log_every_seconds = log_every_seconds
 
     @override
-    def run(self) -> None:
-        gang = self._gangs.root
+    def _blocks(self) -> Iterator[Sequence[str]]:
+        for lines in self._source.blocks(self._shards.block_size):
+            yield [line.text for line in lines]
 
-        begin = monotonic()
-
-        if self._translator is not None:
-            self._translate(self._translator)
-
-        # The others may be at their last blocks.
-        gang.barrier()
-
-        elapsed = monotonic() - begin
-
-        is_first = gang.rank == 0
-
-        # Nobody waits for the first rank to write, which can take longer than a gang's timeout.
-        self._gangs.close()
-
-        if is_first:
-            self._write(elapsed)
-
-    def _translate(self, translator: Translator) -> None:
-        gang, shards = self._gangs.root, self._shards
-
-        own = set(self._missing[gang.rank :: gang.size])
-
-        with self._progress_reporter:
-            progress = Progress(
-                "translate",
-                "lines",
-                shards.num_lines,
-                shards.count_lines,
-                reporter=self._progress_reporter if gang.rank == 0 else None,
-                log_every_seconds=self._log_every_seconds,
-            )
-
-            with closing(progress):
-                for block, lines in enumerate(self._source.blocks(shards.block_size)):
-                    if block not in own:
-                        continue
-
-                    def on_batch(share: float, num_lines: int = len(lines)) -> None:
-                        self.stop_if_requested()
-
-                        progress.update(share * num_lines)
-
-                    translations = translator([line.text for line in lines], on_batch)
-
-                    self._source.check_unchanged(self._survey)
-
-                    shards.write(block, translations)
-
-                    self.count_piece()
-
-                    own.remove(block)
-
-                    if not own:
-                        break
-
-    def _write(self, elapsed: float) -> None:
-        counts: Counter[str] = Counter()
-
+    @override
+    def _check_unchanged(self) -> None:
         self._source.check_unchanged(self._survey)
 
-        write_output(self._output_file, self._render(counts))
+    @override
+    def _write(self, seconds: float) -> None:
+        counts: Counter[str] = Counter()
 
-        num_new = sum(self._shards.size_of(block) for block in self._missing)
+        self._check_unchanged()
+
+        write_output(self._output_file, self._render(counts))
 
         log.info(
             "All {:,} lines are translated: {:,} in {}, {:,.1f} lines/s. They are in {}.",
             self._shards.num_lines,
-            num_new,
-            format_seconds(elapsed),
-            num_new / max(elapsed, 1e-9),
+            self.num_new_lines,
+            format_seconds(seconds),
+            self.num_new_lines / max(seconds, 1e-9),
             self._output_file,
         )
 
         summary = {
             "lines": self._shards.num_lines,
             **{key: counts[key] for key in ("empty", "split", "not_translated")},
-            "new_lines": num_new,
-            "seconds": elapsed,
-            "lines_per_second": num_new / max(elapsed, 1e-9),
+            "new_lines": self.num_new_lines,
+            "seconds": seconds,
+            "lines_per_second": self.num_new_lines / max(seconds, 1e-9),
             "output": str(self._output_file),
         }
 

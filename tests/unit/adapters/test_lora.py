@@ -46,7 +46,7 @@ def test_only_adapters_are_trained(family: str) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
 
     for _ in range(2):
-        logits(family, model).square().mean().backward()
+        logits(family, model).square().mean().backward()  # type: ignore[no-untyped-call]
 
         optimizer.step()
         optimizer.zero_grad()
@@ -122,8 +122,8 @@ def test_weights_in_bfloat16_are_merged_in_float32() -> None:
         assert isinstance(layer, LoraLayer)
 
         # Less than what bfloat16 can tell apart.
-        layer.lora_A["default"].weight.fill_(1e-5)
-        layer.lora_B["default"].weight.fill_(1.0)
+        layer.lora_A.get_parameter("default.weight").fill_(1e-5)
+        layer.lora_B.get_parameter("default.weight").fill_(1.0)
 
     merged = merge(model)[f"{name}.weight"]
 
@@ -147,7 +147,7 @@ def test_frozen_weights_are_held_as_told_and_trained_ones_in_float32(family: str
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = logits(family, model).float().square().mean()
 
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
 
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
 

@@ -12,7 +12,9 @@ from tests.unit.cli.tiny_recipe import CircleConfig, SquareConfig, TinyConfig, T
 
 
 def load(*overrides: str, preset: Path | None = None, file: Path | None = None) -> Any:
-    sources = ConfigSources(preset=preset, file=file, overrides=[overrides] if overrides else [])
+    sources = ConfigSources(
+        preset=preset, files=[file] if file else [], overrides=[overrides] if overrides else []
+    )
 
     with load_config(TinyRecipe(), sources) as (config, _):
         return config

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
 import torch
+from fairseq2.data.tokenizers import TokenEncoder, Tokenizer
 from fairseq2.error import NotSupportedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,3 +103,48 @@ def test_pairs_are_taken_in_the_order_asked_for() -> None:
         assert torch.equal(taken.target[place], pairs.target[index])
         assert taken.source_langs[place] == pairs.source_langs[index]
         assert taken.target_langs[place] == pairs.target_langs[index]
+
+
+def test_synthetic_sources_are_tagged_and_no_others() -> None:
+    formats, pairs = SequenceFormats(tokenizer()), random_pairs(6)
+
+    tagged = replace(pairs, synthetic=[i % 2 == 0 for i in range(6)])
+
+    sequences = formats.sources(tagged)
+
+    for index, sequence in enumerate(sequences):
+        mode = "source_mmt_bt" if index % 2 == 0 else "source"
+
+        expected = formats.get(pairs.source_langs[index], mode)(pairs.source[index])
+
+        assert torch.equal(sequence, expected)
+
+    assert formats.source_lengths(tagged) == [len(sequence) for sequence in sequences]
+    assert formats.source_lengths(tagged.take([1, 0])) == [len(sequences[1]), len(sequences[0])]
+    assert formats.source_lengths(pairs) == formats.lengths(
+        pairs.source, pairs.source_langs, "source"
+    )
+
+
+def test_a_tokenizer_without_a_token_for_it_has_a_text_as_tag() -> None:
+    class Untagged:
+        """Knows sources and targets alone, as most tokenizers do."""
+
+        def create_encoder(self, *, task: str, lang: str, mode: str) -> TokenEncoder:
+            if mode not in ("source", "target"):
+                raise ValueError("`mode` must be 'source' or 'target'.")
+
+            return tokenizer().create_encoder(task=task, lang=lang, mode=mode)
+
+        def create_raw_encoder(self) -> TokenEncoder:
+            return tokenizer().create_raw_encoder()
+
+    formats = SequenceFormats(cast(Tokenizer, Untagged()))
+
+    plain, tagged = (formats.get_source(ENG, synthetic=synthetic) for synthetic in (False, True))
+
+    tag = tokenizer().create_raw_encoder()("<BT>")
+
+    assert torch.equal(tagged.prefix, torch.cat([plain.prefix, tag]))
+    assert torch.equal(tagged.suffix, plain.suffix)
+    assert len(tag) > 0

@@ -1,29 +1,31 @@
-"""With the same layers, factors and damping, scores are those of kronfluence.
+"""With the same layers, factors and damping, scores are those of kronfluence, at a language model.
 
-The model is a decoder alone, so that this is also a :class:`PairModel` for those.
+It is transformers' LLaMA, whose layers kronfluence knows, and which fairseq2 has as family ``hg``.
+Sequences are of one length, and all but the first token is predicted: kronfluence has no prompts.
 """
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from fairseq2.models.hg import HgCausalLMAdapter
+from torch import Tensor
 from torch.nn.functional import cross_entropy
-from typing_extensions import override
 
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.curvature import CorrectedSums, decompose
 from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.directions import concatenate, seed_directions
 from fairseq2_jest.influence.factors import FactorSums
-from fairseq2_jest.influence.gradients import GradientPass
-from fairseq2_jest.influence.layers import LayersConfig, find_layers, last_block
-from fairseq2_jest.influence.model import PairModel, Positions, Prediction
+from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.scoring import PoolScorer
+from tests.unit.influence.dense import gradient_pass, trained
+from tests.unit.language_models import language_tokenizer
 
 kronfluence = pytest.importorskip(
     "kronfluence", reason="kronfluence is not installed: pip install kronfluence==1.0.1"
@@ -33,133 +35,37 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
 
-VOCAB, DIM, INNER, LENGTH = 23, 6, 10, 8
+LENGTH = 7
+
+WRAPPER = "_wrapped_hf_model."
 
 
-class Ffn(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
+def model() -> HgCausalLMAdapter:
+    learner = trained("hg")
 
-        self.inner_proj = nn.Linear(DIM, INNER)
-        self.output_proj = nn.Linear(INNER, DIM)
+    assert isinstance(learner, HgCausalLMAdapter)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.output_proj(torch.tanh(self.inner_proj(x)))
-
-        return y
-
-
-class Layer(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-
-        self.ffn = Ffn()
-
-    def forward(self, x: Tensor) -> Tensor:
-        # Each position sees those before it, as attention would have it.
-        places = torch.arange(1, x.size(1) + 1)[None, :, None]
-
-        y: Tensor = self.ffn(x.cumsum(dim=1) / places)
-
-        return y
-
-
-class Decoder(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-
-        self.layers = nn.ModuleList([Layer(), Layer()])
-
-
-class Language(nn.Module):
-    """A language model; the first two tokens of a sequence are the prompt."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-        self.embed = nn.Embedding(VOCAB, DIM)
-        self.decoder = Decoder()
-        self.head = nn.Linear(DIM, VOCAB)
-
-    def hidden(self, tokens: Tensor) -> Tensor:
-        x: Tensor = self.embed(tokens)
-
-        for layer in self.decoder.layers:
-            x = layer(x)
-
-        return x
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.hidden(tokens))
-
-        return logits
-
-
-class LanguagePairs(PairModel):
-    def __init__(self, model: Language) -> None:
-        self._model = model
-
-    @property
-    @override
-    def module(self) -> nn.Module:
-        return self._model
-
-    @property
-    @override
-    def head(self) -> nn.Module:
-        return self._model.head
-
-    @override
-    def batches(self, pairs: TokenizedPairs) -> list[list[int]]:
-        return [list(range(i, min(i + 4, len(pairs)))) for i in range(0, len(pairs), 4)]
-
-    @override
-    def predict(self, pairs: TokenizedPairs) -> Prediction:
-        tokens = sequences(pairs)
-
-        hidden = self._model.hidden(tokens[:, :-1])
-
-        everywhere = torch.ones(hidden.shape[:2], dtype=torch.bool)
-
-        return Prediction(
-            hidden=hidden[everywhere],
-            labels=tokens[:, 1:][everywhere],
-            pairs=everywhere.nonzero()[:, 0],
-            positions={"decoder": Positions(present=everywhere, counted=everywhere)},
-        )
-
-
-def sequences(pairs: TokenizedPairs) -> Tensor:
-    return torch.stack([torch.cat(both) for both in zip(pairs.source, pairs.target, strict=True)])
+    return learner
 
 
 def some_pairs(num: int, seed: int) -> TokenizedPairs:
+    """The prompt is but the token that begins a text."""
     generator = torch.Generator().manual_seed(seed)
 
-    def side(length: int) -> list[Tensor]:
-        return list(torch.randint(VOCAB, (num, length), generator=generator))
-
     return TokenizedPairs(
-        source=side(2), target=side(LENGTH - 2), source_langs=["a"] * num, target_langs=["b"] * num
+        source=[torch.empty(0, dtype=torch.int64)] * num,
+        target=list(torch.randint(4, 190, (num, LENGTH), generator=generator)),
+        source_langs=["a"] * num,
+        target_langs=["b"] * num,
     )
 
 
-def trained() -> Language:
-    torch.manual_seed(0)
+def sequences(pairs: TokenizedPairs) -> Tensor:
+    info = language_tokenizer().vocab_info
 
-    model = Language()
+    begin, end = torch.tensor([info.bos_idx]), torch.tensor([info.eos_idx])
 
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-
-    tokens = sequences(some_pairs(64, seed=9))
-
-    for _ in range(30):
-        optimizer.zero_grad()
-        loss = cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-
-    return model
+    return torch.stack([torch.cat([begin, target, end]) for target in pairs.target])
 
 
 def kronfluence_scores(
@@ -170,13 +76,13 @@ def kronfluence_scores(
     from kronfluence.arguments import FactorArguments, ScoreArguments
     from kronfluence.task import Task
 
-    names = [layer.name for layer in find_layers(trained(), LayersConfig(stride=1))]
+    names = [layer.name.removeprefix(WRAPPER) for layer in gradient_pass(model()).layers]
 
     class LanguageTask(Task):  # type: ignore[misc]
         def compute_train_loss(self, batch: Any, model: Any, sample: bool = False) -> Tensor:
             (tokens,) = batch
 
-            logits = model(tokens[:, :-1]).flatten(0, 1)
+            logits = model(input_ids=tokens[:, :-1]).logits.flatten(0, 1)
 
             return cross_entropy(logits, tokens[:, 1:].flatten(), reduction="sum")
 
@@ -190,7 +96,7 @@ def kronfluence_scores(
 
     analyzer = Analyzer(
         analysis_name="test",
-        model=prepare_model(trained(), task),
+        model=prepare_model(deepcopy(model().hf_model).eval(), task),
         task=task,
         cpu=True,
         output_dir=str(folder),
@@ -224,9 +130,7 @@ def kronfluence_scores(
 def our_scores(
     method: str, pool: TokenizedPairs, seeds: TokenizedPairs, damping: DampingConfig
 ) -> Tensor:
-    model = trained()
-
-    run = GradientPass(LanguagePairs(model), find_layers(model, LayersConfig(stride=1)), device=CPU)
+    run = gradient_pass(model())
 
     rows = range(len(pool))
 

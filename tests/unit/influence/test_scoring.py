@@ -24,7 +24,13 @@ from fairseq2_jest.influence.gradients import GradientPass, Reduction
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.scoring import PoolScorer, PoolScores
-from tests.unit.influence.dense import gradient_pass, gradients_alone, trained_model
+from tests.unit.influence.dense import (
+    KINDS,
+    gradient_pass,
+    gradients_alone,
+    trained,
+    trained_model,
+)
 from tests.unit.tiny import random_pairs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -72,9 +78,9 @@ def score(run: GradientPass, rank: int | None = None, reduction: Reduction = "me
     return scorer.score(POOL, range(11))
 
 
-def dense_influence(run: GradientPass, reduction: str) -> Tensor:
+def dense_influence(kind: str, run: GradientPass, reduction: str) -> Tensor:
     """``-g_t^T (H + damping)^-1 g_m`` with whole gradients by autograd and a dense H."""
-    learner, curvatures = trained_model(), curvatures_of(run)
+    learner, curvatures = trained(kind), curvatures_of(run)
 
     def gradients(pairs: TokenizedPairs) -> list[dict[str, Tensor]]:
         return [
@@ -103,11 +109,12 @@ def dense_influence(run: GradientPass, reduction: str) -> Tensor:
     return influence
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_influence_is_the_dense_one(reduction: Reduction) -> None:
-    run = gradient_pass(trained_model())
+def test_influence_is_the_dense_one(kind: str, reduction: Reduction) -> None:
+    run = gradient_pass(trained(kind))
 
-    expected = dense_influence(run, reduction)
+    expected = dense_influence(kind, run, reduction)
 
     found = score(run, reduction=reduction).influence
 

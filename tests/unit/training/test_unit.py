@@ -34,6 +34,8 @@ STATS = SelectionStats(
     num_noise_selected=4,
     num_known_seen=15,
     num_known_selected=3,
+    num_synthetic_seen=20,
+    num_synthetic_selected=6,
     seconds=0.5,
     encoded_tokens=700.0,
     decoded_tokens=30,
@@ -48,10 +50,12 @@ def unit_of(
     label_smoothing: float = 0.1,
     is_first_rank: bool = True,
     labelled: bool = True,
+    synthetic: bool = True,
 ) -> tuple[TranslationTrainUnit, MetricBag, StepClock]:
     reader = SimpleNamespace(
         embedder=SimpleNamespace(mean_names=["redundancy", "selection_support"]),
         is_labelled=labelled,
+        has_synthetic=synthetic,
         last_stats=stats,
         at_step=lambda step_nr: None,
     )
@@ -220,6 +224,8 @@ def test_a_step_publishes_the_selection_that_made_it(monkeypatch: pytest.MonkeyP
     assert values["noise_share_seen"] == 0.5
     assert values["known_share_seen"] == values["known_share_selected"] == 0.25
     assert values["noise_share_selected"] == pytest.approx(1 / 3)
+    assert values["synthetic_share_seen"] == pytest.approx(1 / 3)
+    assert values["synthetic_share_selected"] == 0.5
 
 
 def test_nothing_is_said_of_noise_where_there_are_no_labels() -> None:
@@ -230,7 +236,20 @@ def test_nothing_is_said_of_noise_where_there_are_no_labels() -> None:
     values = values_of(bag)
     unit.process_metric_values(values)
 
-    assert not {"noise_share_seen", "noise_share_selected"} & values.keys()
+    assert not [name for name in values if "noise" in name or "known" in name]
+    assert "synthetic_share_seen" in values
+
+
+def test_nothing_is_said_of_synthetic_pairs_where_there_are_none() -> None:
+    unit, bag, _ = unit_of(model(), STATS, synthetic=False)
+
+    unit.set_step_nr(1)
+
+    values = values_of(bag)
+    unit.process_metric_values(values)
+
+    assert not [name for name in values if "synthetic" in name]
+    assert "noise_share_seen" in values
 
 
 def test_what_all_ranks_share_is_counted_by_the_first() -> None:

@@ -79,14 +79,14 @@ def test_the_defaults_are_valid_down_to_the_last_field() -> None:
         ([regime(validate_every_n_data_epochs=1)], "must count in steps, not in data epochs"),
         ([regime(checkpoint_every_n_data_epochs=1)], "must count in steps, not in data epochs"),
         ([regime(publish_metrics_every_n_data_epochs=1)], "must count in steps"),
-        ([patience], "`regime.score_metric` must be set (nll_loss, bleu or chrf)"),
+        ([patience], "`regime.score_metric` must be set (nll_loss, bleu, chrf or comet)"),
         (
             [regime(score_metric="bleu"), validation(bleu=False)],
-            "`validation.bleu` must be true to be `regime.score_metric`.",
+            "`validation.bleu` must be asked for to be `regime.score_metric`.",
         ),
         (
             [regime(score_metric="chrf"), validation(chrf=False)],
-            "`validation.chrf` must be true to be `regime.score_metric`.",
+            "`validation.chrf` must be asked for to be `regime.score_metric`.",
         ),
         ([accumulate], "`trainer.grad_accumulation.num_batches` must be 1"),
         ([fsdp(version="v1")], "`trainer.fsdp.version` must be v2"),

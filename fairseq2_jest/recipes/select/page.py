@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.influence.diagnosis import LayerDiagnosis
 from fairseq2_jest.report.charts import CHOSEN, PASSED_OVER, Chart, Line
 from fairseq2_jest.report.drawing import draw
 from fairseq2_jest.report.html import (
@@ -83,24 +85,7 @@ class ScoredPool:
         return lengths
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerDiagnosis:
-    """How the influence of one layer came about."""
-
-    name: str
-    """The layer."""
-
-    eigenvalues: Sequence[float]
-    """Quantiles of its curvature's eigenvalues, ascending and evenly spaced, 0 and 1 included."""
-
-    damping: float
-    """What was added to them."""
-
-    energy: float
-    """Its share of the squared norm of all preconditioned gradients of seeds."""
-
-
-def render_chosen_pairs(
+def render_selection(
     pool: ScoredPool,
     numbers: Mapping[str, str],
     rules: Mapping[str, int],
@@ -233,7 +218,7 @@ def _bias(pool: ScoredPool) -> list[str]:
 
     parts = [paragraph(_length_sentence(pool, lengths))]
 
-    edges = np.quantile(lengths[pool.scored], np.linspace(0.0, 1.0, _NUM_LENGTHS + 1))
+    edges = np.quantile(lengths, np.linspace(0.0, 1.0, _NUM_LENGTHS + 1))
 
     # Where many are equally long, there are fewer groups.
     edges = np.unique(edges.astype(np.int64))
@@ -241,7 +226,7 @@ def _bias(pool: ScoredPool) -> list[str]:
     groups = {
         f"{low:,} to {high:,} letters": (lengths >= low)
         & ((lengths < high) if place < len(edges) - 2 else (lengths <= high))
-        for place, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        for place, (low, high) in enumerate(pairwise(edges.tolist()))
     }
 
     parts.append(_group_table(pool, "By the length of the target.", "target", groups))

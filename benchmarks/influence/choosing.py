@@ -1,0 +1,171 @@
+"""Ways to choose k pairs of the labelled pool, `fairseq2 mt select` among them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from benchmarks import DIRECTION
+from benchmarks.builtin import split
+from benchmarks.influence.setup import POOL, warm_up_run, write_splits
+from fairseq2_jest.corpus.builtin import BuiltinConfig
+from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
+from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
+from fairseq2_jest.embedding.builtin_reference import ensure_builtin_reference
+from fairseq2_jest.embedding.reference import SentenceTransformerConfig, SentenceTransformerEncoder
+
+Rows: TypeAlias = NDArray[np.int64]
+
+QUANTILE = 0.3
+"""The share of the pool that passes the rule where the choice is spread."""
+
+NUM_CLUSTERS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """The pool, and where what is made of it is kept."""
+
+    corpus: Corpus
+    out: Path
+
+    @staticmethod
+    def open(out: Path) -> Pool:
+        config = CorpusConfig(
+            split="pool", direction=DIRECTION, format="builtin", builtin=BuiltinConfig(**POOL)
+        )
+
+        return Pool(
+            corpus=open_parallel_text(ParallelTextConfig(corpora=[config])).open("pool"), out=out
+        )
+
+    @property
+    def rows(self) -> Rows:
+        return np.arange(len(self.corpus))
+
+
+Chooser: TypeAlias = Callable[[Pool, int, int], Rows]
+"""Takes a pool, k and a seed to k rows."""
+
+
+def at_random(pool: Pool, num_chosen: int, seed: int) -> Rows:
+    return _lot(pool.rows, num_chosen, seed)
+
+
+def clean_at_random(pool: Pool, num_chosen: int, seed: int) -> Rows:
+    """What nobody could know: only clean pairs."""
+    labels = np.array(pool.corpus.labels(pool.rows))
+
+    return _lot(np.flatnonzero(labels == "clean"), num_chosen, seed)
+
+
+def everything(pool: Pool, num_chosen: int, seed: int) -> Rows:
+    return pool.rows
+
+
+def best_by_reference(pool: Pool, num_chosen: int, seed: int) -> Rows:
+    encoder = SentenceTransformerEncoder(
+        SentenceTransformerConfig(model=str(ensure_builtin_reference()), device="cpu")
+    )
+
+    source, target = (encoder.encode(side) for side in pool.corpus.texts(pool.rows))
+
+    scores = (source * target).sum(axis=1)
+
+    return np.sort(np.argsort(-scores, kind="stable")[:num_chosen])
+
+
+def by_influence(*overrides: str, num_seeds: int = 128, spread: bool = True) -> Chooser:
+    """G-DIG: the most helpful pairs, or an even draw from clusters of the better ones."""
+
+    def choose(pool: Pool, num_chosen: int, seed: int) -> Rows:
+        if spread:
+            rule = ("rule.kind=quantile", f"rule.quantile={QUANTILE}")
+        else:
+            rule = ("rule.kind=top_k", f"rule.top_k={num_chosen}")
+
+        drawn = num_chosen if spread else "null"
+
+        return select(pool.out, num_seeds, *rule, f"diversity.num_selected={drawn}", *overrides)
+
+    return choose
+
+
+def select(out: Path, num_seeds: int, *overrides: str) -> Rows:
+    """The rows that `mt select` chooses; of one number of seeds, scores are made once."""
+    folder = out / f"select-{num_seeds}"
+
+    file = out / f"select-{num_seeds}.yaml"
+
+    file.write_text(json.dumps(_select_config(out, num_seeds)), encoding="utf-8")
+
+    log_file = out / f"select-{num_seeds}.log"
+
+    with log_file.open("a", encoding="utf-8") as log:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "fairseq2_jest", "mt", "select", str(folder), "--no-rich"),
+                *("--config-file", str(file), "--config", *overrides),
+            ],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=log,
+            check=True,
+        )
+
+    table = pq.read_table(folder / "scores.parquet", columns=["row", "chosen"])
+
+    chosen = table["chosen"].to_numpy(zero_copy_only=False)
+
+    rows: Rows = table["row"].to_numpy()[chosen]
+
+    return rows
+
+
+def _select_config(out: Path, num_seeds: int) -> Mapping[str, object]:
+    return {
+        "run": {"path": str(warm_up_run(out, write_splits(out)))},
+        "dataset": {
+            "name": None,
+            "family": "parallel_text",
+            "config_overrides": {
+                "corpora": [
+                    split("train", **POOL),
+                    split("seeds", part="trusted", size=8_000),
+                ]
+            },
+            "num_seeds": num_seeds,
+            "allow_seeds_in_pool": True,
+            "max_seq_len": 96,
+            "max_num_tokens": 2048,
+        },
+        # What found planted noise best.
+        "layers": {
+            "pattern": r"decoder\.layers\.(?P<layer>\d+)\.ffn\.\w+_proj",
+            "stride": 1,
+        },
+        "curvature": {
+            "num_pairs": 1000,
+            "num_shards": 1,
+            "damping": {"kind": "relative", "value": 10.0},
+        },
+        "scoring": {"rank": 8},
+        "diversity": {"num_clusters": NUM_CLUSTERS, "projection_side": 10},
+        "common": {"torch": {"num_threads": 1}},
+    }
+
+
+def _lot(rows: Rows, num_chosen: int, seed: int) -> Rows:
+    drawn: Rows = np.sort(np.random.default_rng(seed).permutation(rows)[:num_chosen])
+
+    return drawn

@@ -1,0 +1,190 @@
+"""What training on G-DIG's choice brings, beside other choices of as many pairs.
+
+    python -m benchmarks.influence.gdig [--sizes K ...] [--arms A ...] [--seeds N] [--steps N]
+
+The built-in corpus, half of it noise, and the tiny NLLB that was pre-trained on a part of the
+grammar: each arm chooses k pairs of the pool and trains on them for the same number of steps, so
+that few pairs are seen often. Influence is computed once, at that model after a short fine-tune on
+the pool; training begins before it. Each result is stored under ``benchmarks/results/gdig`` as it
+is done, so that the sweep can be stopped and continued; the table is of all that is stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import DIRECTION, ROOT
+from benchmarks.arms import Arm, ArmResult, run_arms, table
+from benchmarks.bitext import write_pairs
+from benchmarks.builtin import split, write_config
+from benchmarks.demo import regime
+from benchmarks.efficiency import slug, stored
+from benchmarks.influence.choosing import (
+    Chooser,
+    Pool,
+    at_random,
+    best_by_reference,
+    by_influence,
+    clean_at_random,
+    everything,
+)
+from benchmarks.influence.setup import pretrained_model
+
+RESULTS = ROOT / "benchmarks" / "results" / "gdig"
+
+JOINT = (
+    "batch_selector.config.learner_weight=0.0",
+    "batch_selector.config.super_batch_size=500",
+    "batch_selector.config.filter_ratio=0.8",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """An arm: how it chooses, and how it trains."""
+
+    chooser: Chooser
+
+    by_lot: bool = False
+    """Whether another seed chooses other pairs."""
+
+    preset: str = "demo-iid"
+
+    overrides: tuple[str, ...] = ()
+
+
+ARMS: Mapping[str, Choice] = {
+    "random": Choice(chooser=at_random, by_lot=True),
+    "reference score, top k": Choice(chooser=best_by_reference),
+    "G-DIG": Choice(chooser=by_influence()),
+    "G-DIG, no diversity": Choice(chooser=by_influence(spread=False)),
+    "G-DIG, then joint": Choice(chooser=by_influence(), preset="demo-jest", overrides=JOINT),
+    "random clean": Choice(chooser=clean_at_random, by_lot=True),
+    "whole pool": Choice(chooser=everything),
+    "G-DIG, 32 seeds": Choice(chooser=by_influence(num_seeds=32)),
+    "G-DIG, 256 seeds": Choice(chooser=by_influence(num_seeds=256)),
+    "G-DIG, 512 seeds": Choice(chooser=by_influence(num_seeds=512)),
+    "G-DIG, embedding clusters": Choice(
+        chooser=by_influence(
+            "diversity.features=embeddings", "reference_encoder={name: builtin, config: {}}"
+        )
+    ),
+}
+
+LEADING = (
+    "random",
+    "reference score, top k",
+    "G-DIG",
+    "G-DIG, no diversity",
+    "G-DIG, then joint",
+    "random clean",
+    "whole pool",
+)
+"""What is run when nothing else is asked for."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.influence.gdig",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / ".demo" / "gdig")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2_000], metavar="K")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(LEADING))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=50, help="steps of 100 pairs")
+    args = parser.parse_args()
+
+    out: Path = args.out.resolve()
+
+    os.environ.setdefault("FAIRSEQ2_JEST_CACHE_DIR", str(out / "cache"))
+
+    model = pretrained_model(out)
+
+    pool = Pool.open(out)
+
+    # One by one: choosing for an arm may take long, and what is stored is not chosen again.
+    for seed in range(1, args.seeds + 1):
+        for size in args.sizes:
+            for name in args.arms:
+                folder, choice = f"k-{size}", ARMS[name]
+
+                key = f"{slug(name)}-{args.steps}-{seed}"
+
+                if (RESULTS / folder / f"{key}.json").exists():
+                    continue
+
+                arm = Arm(
+                    name=name,
+                    key=key,
+                    preset=choice.preset,
+                    file=_chosen(pool, choice, slug(name), size, seed),
+                    overrides=(
+                        f"model.path={model}",
+                        f"common.seed={seed}",
+                        "optimizer.config.lr=0.001",
+                        *regime(args.steps, 2),
+                        *choice.overrides,
+                    ),
+                )
+
+                run_arms([arm], out / folder, RESULTS / folder)
+
+                tell(args.steps)
+
+    tell(args.steps)
+
+
+def _chosen(pool: Pool, choice: Choice, name: str, size: int, seed: int) -> Path:
+    """Writes the pairs that an arm chooses, if need be, and the config that names them."""
+    if not choice.by_lot:
+        seed = 1
+
+    file = pool.out / "chosen" / f"{name}-{size}-{seed}.tsv"
+
+    if not file.exists():
+        rows = choice.chooser(pool, size, seed)
+
+        labels = [label or "" for label in pool.corpus.labels(rows)]
+
+        scratch = file.with_suffix(".tmp")
+
+        write_pairs(scratch, list(zip(*pool.corpus.texts(rows), strict=True)), labels)
+
+        scratch.replace(file)
+
+    train = {
+        "split": "train",
+        "direction": DIRECTION,
+        "format": "tsv",
+        "path": str(file),
+        "label_column": 2,
+    }
+
+    return write_config(file.with_suffix(".yaml"), [train, split("valid", part="valid", size=500)])
+
+
+def tell(steps: int) -> None:
+    """Prints and stores the table of all results of so many steps."""
+    parts = []
+
+    for folder in sorted(RESULTS.glob("k-*"), key=lambda path: int(path.name[2:])):
+        results: list[ArmResult] = stored(folder, ARMS, steps)
+
+        if results:
+            parts.append(f"k = {int(folder.name[2:]):,}\n\n{table(results)}")
+
+    text = "\n\n".join(parts)
+
+    (RESULTS / f"table-{steps}.md").write_text(text + "\n", encoding="utf-8")
+
+    print(f"\n{text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+"""Influence of pairs on trusted seeds under many settings, from gradients that are taken once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.device import CPU
+from fairseq2.gang import FakeGang
+from fairseq2.models.transformer import TransformerModel
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import override
+
+from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.influence.curvature import LayerCurvature
+from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
+from fairseq2_jest.influence.directions import LayerDirections, concatenate, seed_directions
+from fairseq2_jest.influence.encoder_decoder import EncoderDecoder
+from fairseq2_jest.influence.fitting import PairReader, Workplace, fit_curvature
+from fairseq2_jest.influence.gradients import BatchGradients, GradientPass, LayerTokens, Reduction
+from fairseq2_jest.influence.layers import LayersConfig, TrackedLayer, find_layers, last_block
+from fairseq2_jest.influence.projection import TwoSidedProjection
+from fairseq2_jest.influence.scoring import PoolScorer
+
+Influence = NDArray[np.float32]
+"""Of N pairs on T seeds; negative is helpful. *Shape:* ``(N, T)``."""
+
+NUM_CURVATURE_PAIRS = 1_000
+
+_MAX_NUM_TOKENS = 2048
+_SEED = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How influence is computed."""
+
+    method: Literal["kfac", "ekfac", "none"] = "kfac"
+    """``none``: the dot product of the gradients as they are."""
+
+    labels: Literal["sampled", "empirical"] = "sampled"
+
+    damping: DampingConfig = field(default_factory=DampingConfig)
+
+    reduction: Reduction = "mean"
+
+    num_seeds: int = 128
+
+    layers: str = ""
+    """Only tracked layers whose names contain this."""
+
+    each_seed: bool = False
+    """Whether influence is wanted on each seed, at rank 16, as `mt select` has it; else on the mean
+    of the seeds only, exactly, at a fraction of the cost."""
+
+
+class Lab:
+    """A model, pairs of a pool and seeds; curvatures are estimated once, under a folder."""
+
+    def __init__(
+        self,
+        model: TransformerModel,
+        tokenizer: Tokenizer,
+        *,
+        pool: PairReader,
+        num_pool_pairs: int,
+        pairs: TokenizedPairs,
+        seeds: TokenizedPairs,
+        scratch: Path,
+    ) -> None:
+        """
+        :param pool: What the curvature is estimated on.
+        :param pairs: Those whose influence is asked for.
+        """
+        wrapped = EncoderDecoder(model, tokenizer, device=CPU, max_num_tokens=_MAX_NUM_TOKENS)
+
+        self._pool = pool
+        self._num_pool_pairs = num_pool_pairs
+        self._scratch = scratch
+        self._gradients = GradientPass(
+            wrapped, find_layers(model, LayersConfig(stride=1)), device=CPU
+        )
+        self._pairs = RecordedPass(self._gradients, pairs)
+        self._seeds = RecordedPass(self._gradients, seeds)
+
+        self.gradient_norms = self._pairs.norms()
+        """Of each pair, averaged over its tokens. *Shape:* ``(N)``."""
+
+    def influence(self, setting: Setting) -> Influence:
+        with torch.no_grad():
+            curvatures, damping = self._curvature(setting)
+
+            layers = [x for x in self._gradients.layers if setting.layers in x.name]
+
+            seeds = self._seeds.restricted(layers)
+
+            directions = seeds.directions(setting, curvatures, damping)
+
+            scorer = PoolScorer(
+                self._pairs.restricted(layers),
+                directions,
+                TwoSidedProjection(last_block(layers), side=1, seed=0, device=CPU),
+                reduction=setting.reduction,
+            )
+
+            pairs = self._pairs.pairs
+
+            influence: Influence = scorer.score(pairs, range(len(pairs))).influence.numpy()
+
+        return influence
+
+    def _curvature(self, setting: Setting) -> tuple[dict[str, LayerCurvature], DampingConfig]:
+        if setting.method == "none":
+            # (0 + 1)^-1 g is g.
+            return no_curvature(self._gradients.layers), DampingConfig(kind="absolute", value=1.0)
+
+        config = CurvatureConfig(
+            method=setting.method,
+            labels=setting.labels,
+            num_pairs=NUM_CURVATURE_PAIRS,
+            num_shards=1,
+        )
+
+        # Both methods have the same factors.
+        place = Workplace(
+            self._scratch / setting.labels, setting.labels, gang=FakeGang(CPU), device=CPU
+        )
+
+        curvatures = fit_curvature(
+            place, self._gradients, self._pool, self._num_pool_pairs, config, seed=_SEED
+        )
+
+        return curvatures, setting.damping
+
+
+class RecordedPass(GradientPass):
+    """The gradients of some pairs, which stay in memory."""
+
+    def __init__(
+        self,
+        gradients: GradientPass,
+        pairs: TokenizedPairs,
+        batches: Sequence[BatchGradients] | None = None,
+        layers: Sequence[TrackedLayer] | None = None,
+    ) -> None:
+        self._origin = gradients
+        self._layers = layers or gradients.layers
+        self._batches = batches or list(
+            gradients.run(pairs, list(range(len(pairs))), reduction="mean")
+        )
+        self.pairs = pairs
+
+    def restricted(self, layers: Sequence[TrackedLayer]) -> RecordedPass:
+        """The same with some of the layers."""
+        names = {layer.name for layer in layers}
+
+        batches = [
+            replace(batch, layers={n: t for n, t in batch.layers.items() if n in names})
+            for batch in self._batches
+        ]
+
+        return RecordedPass(self._origin, self.pairs, batches, layers)
+
+    @override
+    def run(
+        self,
+        pairs: TokenizedPairs,
+        rows: Sequence[int],
+        *,
+        reduction: Reduction,
+        label_seed: int | None = None,
+    ) -> Iterator[BatchGradients]:
+        if pairs is not self.pairs or label_seed is not None:
+            raise ValueError("Only what is recorded can be played back.")
+
+        for batch in self._batches:
+            yield batch if reduction == "mean" else _summed(batch)
+
+    def norms(self) -> NDArray[np.float32]:
+        """The norms of the pairs' gradients, all layers together."""
+        squares = torch.zeros(len(self.pairs))
+
+        for batch in self._batches:
+            for tokens in batch.layers.values():
+                for pair, place in enumerate(batch.places):
+                    squares[place] += tokens.gradient(pair).square().sum()
+
+        norms: NDArray[np.float32] = squares.sqrt().numpy()
+
+        return norms
+
+    def directions(
+        self, setting: Setting, curvatures: dict[str, LayerCurvature], damping: DampingConfig
+    ) -> dict[str, LayerDirections]:
+        """The seeds as the scorer wants them: one by one, or their mean."""
+        batches = self.run(self.pairs, [], reduction=setting.reduction)
+
+        if setting.each_seed:
+            return concatenate(
+                [
+                    seed_directions(_first(batch, setting.num_seeds), curvatures, damping, 16)
+                    for batch in batches
+                    if min(batch.places) < setting.num_seeds
+                ]
+            )
+
+        sums: dict[str, Tensor] = {}
+
+        for batch in batches:
+            wanted = torch.tensor(batch.places) < setting.num_seeds
+
+            for name, tokens in batch.layers.items():
+                own = wanted[tokens.pairs]
+
+                gradient = tokens.gradients[own].T @ tokens.inputs[own] / setting.num_seeds
+
+                sums[name] = sums[name] + gradient if name in sums else gradient
+
+        return {
+            name: _whole(curvatures[name].precondition(gradient, damping))
+            for name, gradient in sums.items()
+        }
+
+
+def _first(batch: BatchGradients, num_pairs: int) -> BatchGradients:
+    """Those pairs of a batch that are among the first so many."""
+    kept = [pair for pair, place in enumerate(batch.places) if place < num_pairs]
+
+    numbers = torch.full((len(batch.places),), -1)
+    numbers[kept] = torch.arange(len(kept))
+
+    def take(tokens: LayerTokens) -> LayerTokens:
+        own = numbers[tokens.pairs] >= 0
+
+        return LayerTokens(
+            inputs=tokens.inputs[own],
+            gradients=tokens.gradients[own],
+            pairs=numbers[tokens.pairs[own]],
+            counted=tokens.counted[own],
+        )
+
+    return BatchGradients(
+        places=[batch.places[pair] for pair in kept],
+        num_labels=batch.num_labels[kept],
+        layers={name: take(tokens) for name, tokens in batch.layers.items()},
+    )
+
+
+def _summed(batch: BatchGradients) -> BatchGradients:
+    """The same with each pair's loss the sum over its tokens, not the mean."""
+    return replace(
+        batch,
+        layers={
+            name: replace(
+                tokens, gradients=tokens.gradients * batch.num_labels[tokens.pairs].unsqueeze(1)
+            )
+            for name, tokens in batch.layers.items()
+        },
+    )
+
+
+def _whole(matrix: Tensor) -> LayerDirections:
+    """One direction, of full rank."""
+    energy = matrix.square().sum()[None]
+
+    identity = torch.eye(matrix.size(1))
+
+    return LayerDirections(left=matrix[None], right=identity[None], energy=energy, kept=energy)
+
+
+def no_curvature(layers: Sequence[TrackedLayer]) -> dict[str, LayerCurvature]:
+    """A curvature of zero, for damping to make the identity of."""
+    return {
+        layer.name: LayerCurvature(
+            input_vectors=torch.eye(layer.input_dim),
+            gradient_vectors=torch.eye(layer.output_dim),
+            eigenvalues=torch.zeros(layer.output_dim, layer.input_dim),
+        )
+        for layer in layers
+    }

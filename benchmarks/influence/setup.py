@@ -1,0 +1,76 @@
+"""The pool, the seeds and the model that the benchmarks of influence have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.arms import Arm, checkpoint, run_arms
+from benchmarks.builtin import split, write_config
+from benchmarks.data_efficiency import NUM_PRETRAIN_STEPS, NUM_REFERENCE_STEPS, PRETRAINING
+from benchmarks.demo import regime
+
+NUM_POOL_PAIRS = 12_000
+
+NOISE_SHARE = 0.5
+
+POOL: dict[str, Any] = {"part": "pool", "size": NUM_POOL_PAIRS, "noise_share": NOISE_SHARE}
+
+NUM_WARM_UP_STEPS = 100
+"""Of 100 pairs of the pool, its noise included."""
+
+
+def write_splits(out: Path) -> Path:
+    """Writes the config that names the pool, its clean pairs, the trusted ones and the others."""
+    return write_config(
+        out / "splits.yaml",
+        [
+            split("train", **POOL),
+            split("clean", part="pool", size=round(NUM_POOL_PAIRS * (1.0 - NOISE_SHARE))),
+            split("trusted", part="trusted", size=8_000),
+            split("valid", part="valid", size=500),
+        ],
+    )
+
+
+def pretrained_model(out: Path) -> Path:
+    """The model that has seen no pair of the pool."""
+    run_arms([PRETRAINING], out)
+
+    return checkpoint(out, PRETRAINING, NUM_PRETRAIN_STEPS)
+
+
+def warm_up_run(out: Path, config: Path, num_steps: int = NUM_WARM_UP_STEPS) -> Path:
+    """The folder of a short fine-tune of that model on the pool."""
+    return out / "runs" / _trained(out, config, "train", num_steps).key
+
+
+def warm_up(out: Path, config: Path, num_steps: int = NUM_WARM_UP_STEPS) -> Path:
+    """The model after it, at which gradients are taken."""
+    return checkpoint(out, _trained(out, config, "train", num_steps), num_steps)
+
+
+def trusted_model(out: Path, config: Path) -> Path:
+    """A model that learned from the trusted pairs."""
+    arm = _trained(out, config, "trusted", NUM_REFERENCE_STEPS)
+
+    return checkpoint(out, arm, NUM_REFERENCE_STEPS)
+
+
+def _trained(out: Path, config: Path, train_split: str, num_steps: int) -> Arm:
+    arm = Arm(
+        name=f"{num_steps} steps on {train_split}",
+        key=f"{train_split}-{num_steps}",
+        preset="demo-iid",
+        file=config,
+        overrides=(
+            f"dataset.train_split={train_split}",
+            f"model.path={pretrained_model(out)}",
+            "optimizer.config.lr=0.001",
+            *regime(num_steps, 1),
+        ),
+    )
+
+    run_arms([arm], out)
+
+    return arm

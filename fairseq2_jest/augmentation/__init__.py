@@ -1,0 +1,1 @@
+"""Back-translation: monolingual text cleaned, synthetic pairs filtered, noise for their sources."""

@@ -1,0 +1,68 @@
+"""How the influence of each layer came about, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from fairseq2_jest.influence.curvature import LayerCurvature
+from fairseq2_jest.influence.curvature_config import DampingConfig
+from fairseq2_jest.influence.directions import Directions
+
+_NUM_QUANTILES: Final = 21
+
+_MAX_SAMPLE: Final = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerDiagnosis:
+    """How the influence of one layer came about."""
+
+    name: str
+    """The layer."""
+
+    eigenvalues: Sequence[float]
+    """Quantiles of its curvature's eigenvalues, ascending and evenly spaced, 0 and 1 included."""
+
+    damping: float
+    """What was added to them."""
+
+    energy: float
+    """Its share of the squared norm of all preconditioned gradients of seeds."""
+
+
+def diagnose(
+    curvatures: Mapping[str, LayerCurvature], directions: Directions, damping: DampingConfig
+) -> list[LayerDiagnosis]:
+    """
+    :param directions: Of the same layers.
+    """
+    energies = {name: float(layer.energy.double().sum()) for name, layer in directions.items()}
+
+    total = sum(energies.values())
+
+    return [
+        LayerDiagnosis(
+            name=name,
+            eigenvalues=_quantiles(curvature.eigenvalues),
+            damping=curvature.damping(damping),
+            energy=energies[name] / total if total > 0.0 else 0.0,
+        )
+        for name, curvature in curvatures.items()
+    ]
+
+
+def _quantiles(eigenvalues: torch.Tensor) -> list[float]:
+    values = eigenvalues.flatten()
+
+    # Sorting a hundred million would take longer than it tells.
+    stride = -(-len(values) // _MAX_SAMPLE)
+
+    values = torch.cat([values[::stride], values.max().unsqueeze(0)]).double()
+
+    places = torch.linspace(0.0, 1.0, _NUM_QUANTILES, dtype=torch.float64, device=values.device)
+
+    return torch.quantile(values, places).tolist()

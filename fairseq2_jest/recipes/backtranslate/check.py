@@ -1,0 +1,70 @@
+"""`fairseq2 mt check backtranslate`: what would be translated back, without starting."""
+
+from __future__ import annotations
+
+from fairseq2.recipe.base import RecipeContext
+from fairseq2.runtime.dependency import get_dependency_resolver
+
+from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
+from fairseq2_jest.augmentation.monolingual import FileLines, prepare_monolingual
+from fairseq2_jest.cache import cache_dir
+from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.corpus.readers import BuiltinReader
+from fairseq2_jest.corpus.records import Reader
+from fairseq2_jest.embedding.model_files import check_model
+from fairseq2_jest.embedding.reference import SentenceTransformerConfig
+from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
+from fairseq2_jest.recipes.backtranslate.recipe import unchecked_languages
+from fairseq2_jest.recipes.model_kinds import create_model_kind
+from fairseq2_jest.recipes.translate.check import name_of_model
+from fairseq2_jest.translation.config import input_format
+from fairseq2_jest.translation.source import open_source
+
+
+def check(config: BacktranslateConfig) -> list[str]:
+    """Reads and cleans the text, checks the languages, and returns a line about each part.
+
+    :raises CorpusError: The text cannot be read, too many lines are rejected, or the tokenizer
+        lacks a language.
+    :raises TranslationError: The file has no such column.
+    :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
+    """
+    direction = parse_direction(config.direction)
+
+    languages = [LanguageLikelihood(lang) for lang in direction]
+
+    reader: Reader | None = None
+
+    if config.input.builtin is not None:
+        reader = BuiltinReader(config.input.builtin, direction)
+    elif config.input.path is not None:
+        path = config.input.path.expanduser()
+
+        reader = FileLines(open_source(config.input, path, direction.target), config.input)
+
+    if reader is None:
+        # Whatever it holds is not for a check to take.
+        lines = [f"standard input: {input_format(config.input)}"]
+    else:
+        lines = [prepare_monolingual(reader, config.cleaning, languages[1], cache_dir()).summary]
+
+    lines += unchecked_languages(config, languages)
+
+    context, reverse = RecipeContext(get_dependency_resolver()), direction.reversed()
+
+    kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
+
+    kind.check_direction(reverse)
+
+    lines += [f"pairs: {direction}", f"model: {name_of_model(config)}, {reverse}"]
+
+    reference = config.reference_encoder.config
+
+    if config.filters.min_reference_score is not None and isinstance(
+        reference, SentenceTransformerConfig
+    ):
+        check_model(reference.model, reference.revision)
+
+        lines.append(f"reference: {reference.model}")
+
+    return lines

@@ -1,0 +1,132 @@
+"""The recipe of `fairseq2 mt backtranslate`."""
+
+from __future__ import annotations
+
+from fairseq2.logging import log
+from fairseq2.recipe.base import Recipe, RecipeContext
+from fairseq2.recipe.component import ComponentManager
+from fairseq2.recipe.config import BeamSearchConfig
+from fairseq2.task import Task
+from typing_extensions import override
+
+from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
+from fairseq2_jest.augmentation.monolingual import FileLines, prepare_monolingual
+from fairseq2_jest.cache import cache_dir
+from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.corpus.readers import BuiltinReader
+from fairseq2_jest.corpus.records import Reader
+from fairseq2_jest.corpus.table import CorpusTable
+from fairseq2_jest.embedding.reference import ReferenceEncoder
+from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
+from fairseq2_jest.recipes.backtranslate.task import BacktranslateTask
+from fairseq2_jest.recipes.manifest import claim
+from fairseq2_jest.recipes.model_kinds import create_model_kind
+from fairseq2_jest.recipes.translate.identity import identity_of_translator
+from fairseq2_jest.recipes.translate.recipe import (
+    create_translator,
+    missing_blocks,
+    open_input,
+)
+from fairseq2_jest.translation.shards import Shards
+
+
+class BacktranslateRecipe(Recipe):
+    """Makes synthetic pairs of monolingual target text (Sennrich et al. 2016)."""
+
+    @override
+    def create_task(self, context: RecipeContext) -> Task:
+        config = context.get_config_as(BacktranslateConfig)
+
+        # Done already where the config came through the command line.
+        config.complete(context.resolver)
+
+        direction = parse_direction(config.direction)
+
+        # The text comes first: what is wrong with it is said before a model is loaded.
+        reader: Reader
+
+        if config.input.builtin is not None:
+            reader = BuiltinReader(config.input.builtin, direction)
+        else:
+            reader = FileLines(open_input(context, direction.target), config.input)
+
+        languages = [LanguageLikelihood(lang) for lang in direction]
+
+        for line in unchecked_languages(config, languages):
+            log.warning("{}", line)
+
+        prepared = prepare_monolingual(reader, config.cleaning, languages[1], cache_dir())
+
+        tokenizer = context.get_tokenizer()
+
+        kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+        reverse = direction.reversed()
+
+        kind.check_direction(reverse)
+
+        claim(
+            context.output_dir,
+            {
+                "text": prepared.manifest.digest,
+                "seed": seed_of_draws(config),
+                **identity_of_translator(config, context.resolver),
+                **kind.identity(),
+            },
+            context.gangs.root,
+            results="back-translations",
+            pattern="shards/[!.]*",
+        )
+
+        table = CorpusTable(prepared.table)
+
+        shards = Shards(
+            context.output_dir / "shards",
+            num_lines=len(table),
+            block_size=config.translation.block_size,
+        )
+
+        missing = missing_blocks(context, shards)
+
+        return BacktranslateTask(
+            config,
+            direction,
+            prepared,
+            table,
+            shards,
+            missing,
+            create_translator(context, tokenizer, reverse, kind) if missing else None,
+            lambda: context.resolver.resolve(ComponentManager).create_component(
+                ReferenceEncoder, config.reference_encoder.name, config.reference_encoder.config
+            ),
+            languages[0],
+            gangs=context.gangs,
+            output_dir=context.output_dir,
+            progress_reporter=context.progress_reporter,
+        )
+
+    @property
+    @override
+    def config_kls(self) -> type[object]:
+        return BacktranslateConfig
+
+
+def seed_of_draws(config: BacktranslateConfig) -> int | None:
+    """The seed where translations depend on it."""
+    if isinstance(config.seq2seq_generator.config, BeamSearchConfig):
+        return None
+
+    return config.common.seed
+
+
+def unchecked_languages(
+    config: BacktranslateConfig, languages: list[LanguageLikelihood]
+) -> list[str]:
+    """A line about each language that is to be identified, but is not known."""
+    limits = (config.filters.min_language_likelihood, config.cleaning.min_language_likelihood)
+
+    return [
+        f"Whether a text is in {language.lang} is not checked, since py3langid does not know it."
+        for language, limit in zip(languages, limits, strict=True)
+        if limit is not None and not language.is_known
+    ]

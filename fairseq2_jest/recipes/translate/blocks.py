@@ -1,0 +1,129 @@
+"""Translates the blocks of lines that are missing, the processes of a gang sharing them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from time import monotonic
+
+from fairseq2.gang import Gangs
+from fairseq2.utils.progress import ProgressReporter
+from typing_extensions import override
+
+from fairseq2_jest.recipes.progress import Progress
+from fairseq2_jest.recipes.task import PiecewiseTask
+from fairseq2_jest.translation.result import Translation
+from fairseq2_jest.translation.shards import Shards
+from fairseq2_jest.translation.translator import OnBatch, Translator
+
+
+class BlockTranslationTask(PiecewiseTask):
+    """Translates what is missing; a subclass says what there is, and what becomes of it."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        missing: list[int],
+        translator: Translator | None,
+        *,
+        gangs: Gangs,
+        progress_reporter: ProgressReporter,
+        log_every_seconds: float,
+    ) -> None:
+        """
+        :param missing: The blocks to translate, the same on all ranks.
+        :param translator: Needed where a block is missing.
+        """
+        super().__init__()
+
+        self._shards = shards
+        self._missing = missing
+        self._translator = translator
+        self._gangs = gangs
+        self._progress_reporter = progress_reporter
+        self._log_every_seconds = log_every_seconds
+
+    @abstractmethod
+    def _blocks(self) -> Iterator[Sequence[str]]:
+        """Yields the texts of each block, in order."""
+
+    @abstractmethod
+    def _check_unchanged(self) -> None:
+        """
+        :raises TranslationError: The texts are not what they were.
+        """
+
+    @abstractmethod
+    def _write(self, seconds: float) -> None:
+        """Puts all translations together, on the first rank alone, without the others."""
+
+    @override
+    def run(self) -> None:
+        gang = self._gangs.root
+
+        begin = monotonic()
+
+        if self._translator is not None:
+            self._translate(self._translator)
+
+        # The others may be at their last blocks.
+        gang.barrier()
+
+        elapsed = monotonic() - begin
+
+        is_first = gang.rank == 0
+
+        # Nobody waits for the first rank to write, which can take longer than a gang's timeout.
+        self._gangs.close()
+
+        if is_first:
+            self._write(elapsed)
+
+    def _translate(self, translator: Translator) -> None:
+        gang, shards = self._gangs.root, self._shards
+
+        own = set(self._missing[gang.rank :: gang.size])
+
+        with self._progress_reporter:
+            progress = Progress(
+                "translate",
+                "lines",
+                shards.num_lines,
+                shards.count_lines,
+                reporter=self._progress_reporter if gang.rank == 0 else None,
+                log_every_seconds=self._log_every_seconds,
+            )
+
+            with closing(progress):
+                for block, texts in enumerate(self._blocks()):
+                    if block not in own:
+                        continue
+
+                    def on_batch(share: float, num_lines: int = len(texts)) -> None:
+                        self.stop_if_requested()
+
+                        progress.update(share * num_lines)
+
+                    translations = self._translate_block(translator, block, texts, on_batch)
+
+                    self._check_unchanged()
+
+                    shards.write(block, translations)
+
+                    self.count_piece()
+
+                    own.remove(block)
+
+                    if not own:
+                        break
+
+    def _translate_block(
+        self, translator: Translator, block: int, texts: Sequence[str], on_batch: OnBatch
+    ) -> list[Translation]:
+        return translator(texts, on_batch)
+
+    @property
+    def num_new_lines(self) -> int:
+        """How many lines all processes translated."""
+        return sum(self._shards.size_of(block) for block in self._missing)

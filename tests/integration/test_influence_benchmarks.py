@@ -1,0 +1,262 @@
+"""What the benchmarks of influence are made of; as a whole they take too long to be run here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fairseq2.device import CPU
+from torch import Tensor
+
+from benchmarks import DIRECTION
+from benchmarks.arms import ArmResult, ValidationPoint
+from benchmarks.demo import regime
+from benchmarks.influence import gdig, planted_noise, retraining, speed
+from benchmarks.influence.choosing import Pool, at_random, clean_at_random, everything
+from benchmarks.influence.gdig import ARMS, LEADING
+from benchmarks.influence.lab import Lab, Setting
+from benchmarks.influence.speed import OURS, SIDES
+from benchmarks.influence.speed_side import MAX_NUM_TOKENS, SHAPES, create_model
+from fairseq2_jest.corpus.builtin import BuiltinConfig
+from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
+from fairseq2_jest.corpus.dataset import open_parallel_text
+from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.influence.curvature_config import DampingConfig
+from fairseq2_jest.influence.encoder_decoder import EncoderDecoder
+from fairseq2_jest.influence.gradients import GradientPass, Reduction
+from fairseq2_jest.influence.layers import LayersConfig, find_layers
+from tests.integration.runs import load
+from tests.unit.tiny import model, random_pairs, tokenizer
+
+
+def lab(scratch: Path, pairs: TokenizedPairs, seeds: TokenizedPairs) -> Lab:
+    return Lab(
+        model(),
+        tokenizer(),
+        pool=lambda rows: (rows, pairs.take(rows.tolist())),
+        num_pool_pairs=len(pairs),
+        pairs=pairs,
+        seeds=seeds,
+        scratch=scratch,
+    )
+
+
+def whole_gradients(
+    pairs: TokenizedPairs, reduction: Reduction, layers: str = ""
+) -> list[dict[str, Tensor]]:
+    learner = model()
+
+    wrapped = EncoderDecoder(learner, tokenizer(), device=CPU, max_num_tokens=2048)
+
+    run = GradientPass(wrapped, find_layers(learner, LayersConfig(stride=1)), device=CPU)
+
+    found: dict[int, dict[str, Tensor]] = {}
+
+    for batch in run.run(pairs, list(range(len(pairs))), reduction=reduction):
+        for pair, place in enumerate(batch.places):
+            found[place] = {
+                name: tokens.gradient(pair)
+                for name, tokens in batch.layers.items()
+                if layers in name
+            }
+
+    return [found[place] for place in range(len(pairs))]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("layers", ["", "decoder"])
+def test_without_curvature_influence_is_the_dot_product_with_the_mean_seed(
+    reduction: Reduction, layers: str, tmp_path: Path
+) -> None:
+    pairs, seeds = random_pairs(12, seed=1, max_len=9), random_pairs(9, seed=2, max_len=9)
+
+    setting = Setting(method="none", reduction=reduction, layers=layers, num_seeds=7)
+
+    found = lab(tmp_path, pairs, seeds).influence(setting)
+
+    seed_gradients = whole_gradients(seeds, reduction, layers)[:7]
+
+    expected = [
+        -sum(
+            float((gradient * torch.stack([s[name] for s in seed_gradients]).mean(0)).sum())
+            for name, gradient in own.items()
+        )
+        for own in whole_gradients(pairs, reduction, layers)
+    ]
+
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["kfac", "ekfac"])
+def test_the_mean_of_all_seeds_is_what_they_come_to_one_by_one(method: str, tmp_path: Path) -> None:
+    laboratory = lab(
+        tmp_path, random_pairs(30, seed=1, max_len=9), random_pairs(6, seed=2, max_len=9)
+    )
+
+    setting = Setting(
+        method=method,  # type: ignore[arg-type]
+        damping=DampingConfig(kind="relative", value=1.0),
+        num_seeds=5,
+    )
+
+    # The model is so narrow that its gradients have no more than a rank of 16.
+    each = laboratory.influence(replace(setting, each_seed=True))
+
+    assert each.shape == (30, 5)
+
+    mean = laboratory.influence(setting)
+
+    np.testing.assert_allclose(
+        mean[:, 0], each.mean(axis=1), rtol=1e-3, atol=1e-4 * float(np.abs(mean).max())
+    )
+
+
+def test_the_norm_of_a_pairs_gradient_is_that_of_all_layers(tmp_path: Path) -> None:
+    pairs = random_pairs(8, seed=3, max_len=9)
+
+    norms = lab(tmp_path, pairs, random_pairs(2, seed=4, max_len=9)).gradient_norms
+
+    expected = [
+        sum(float(gradient.square().sum()) for gradient in own.values()) ** 0.5
+        for own in whole_gradients(pairs, "mean")
+    ]
+
+    np.testing.assert_allclose(norms, expected, rtol=1e-3)
+
+
+def test_each_kind_of_noise_is_judged_against_clean_pairs_alone() -> None:
+    labels = ["clean", "clean", "scrambled", "truncated", "truncated"]
+
+    row = planted_noise.judge("score", np.array([2.0, 4.0, 1.0, 3.0, 5.0]), labels, 1.5)
+
+    assert row.by_kind == {"scrambled": 1.0, "truncated": 0.25}
+    assert row.auc == pytest.approx(3 / 6)
+
+    result = planted_noise.ModelResult(model="as it is", num_clean=2, num_noise=3, rows=[row])
+
+    assert "| score | 0.500 | 1.000 | 0.250 |" in planted_noise.table(result)
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    row = planted_noise.Row(name="score", auc=0.5, by_kind={"scrambled": 1.0}, seconds=2.0)
+
+    result = planted_noise.ModelResult(model="as it is", num_clean=2, num_noise=3, rows=[row])
+
+    result.save(tmp_path / "results" / "a.json")
+
+    assert planted_noise.ModelResult.load(tmp_path / "results" / "a.json") == result
+
+
+def test_what_is_foretold_agrees_by_sign_and_by_rank() -> None:
+    told = retraining.agreement([1.0, 2.0, -3.0, 4.0], [0.1, 0.4, -0.2, -0.1])
+
+    assert told["right_signs"] == 0.75
+    assert told["spearman"] == pytest.approx(0.4)
+
+
+def test_rates_are_compared_at_each_size_of_the_pool() -> None:
+    def run(side: str, pairs: int, seconds: float) -> Mapping[str, object]:
+        return {
+            "side": side,
+            "pairs": pairs,
+            "curvature_seconds": 1.0,
+            "scoring_seconds": seconds,
+            "start_bytes": 1e8,
+            "peak_bytes": 3e8,
+        }
+
+    theirs = SIDES[1]
+
+    text = speed.table(
+        [run(theirs, 100, 5.0), run(OURS, 100, 2.0), run(OURS, 100, 2.0), run(OURS, 900, 3.0)]
+    )
+
+    assert f"| 100 | {OURS} | 2 | 1.0 s | 2.0 s | 50 |  | 300 MB (+200) |  |" in text
+    assert f"| 100 | {theirs} | 1 | 1.0 s | 5.0 s | 20 | 2.5 | 300 MB (+200) |  |" in text
+    assert text.splitlines()[-1].startswith(f"| 900 | {OURS} | 1 | 1.0 s | 3.0 s | 300 |")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_both_sides_can_track_the_layers_of_the_model(shape: str) -> None:
+    learner = create_model(shape, tokenizer())
+
+    layers = find_layers(learner, LayersConfig(stride=SHAPES[shape]["stride"]))
+
+    assert len(layers) == 8
+    assert all(isinstance(layer.module, torch.nn.Linear) for layer in layers)
+
+    wrapped = EncoderDecoder(learner, tokenizer(), device=CPU, max_num_tokens=MAX_NUM_TOKENS)
+
+    (batch,) = GradientPass(wrapped, layers, device=CPU).run(
+        random_pairs(3, seed=1, max_len=9), [0, 1, 2], reduction="sum"
+    )
+
+    assert batch.layers.keys() == {layer.name for layer in layers}
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    folder = tmp_path_factory.mktemp("pool")
+
+    config = CorpusConfig(
+        split="pool",
+        direction=DIRECTION,
+        format="builtin",
+        builtin=BuiltinConfig(size=200, noise_share=0.5),
+    )
+
+    data = open_parallel_text(ParallelTextConfig(corpora=[config], cache_dir=folder))
+
+    return Pool(corpus=data.open("pool"), out=folder)
+
+
+def test_a_choice_by_lot_depends_on_its_seed_and_can_be_of_clean_pairs(pool: Pool) -> None:
+    drawn = at_random(pool, 50, 1)
+
+    assert len(set(drawn.tolist())) == 50
+    assert (drawn == at_random(pool, 50, 1)).all()
+    assert (drawn != at_random(pool, 50, 2)).any()
+
+    assert {"clean"} < set(pool.corpus.labels(drawn))
+    assert set(pool.corpus.labels(clean_at_random(pool, 50, 1))) == {"clean"}
+
+    assert len(everything(pool, 50, 1)) == len(pool.corpus)
+
+
+def test_every_arm_trains_by_a_valid_config() -> None:
+    assert set(LEADING) <= set(ARMS)
+
+    for preset, overrides in {(arm.preset, arm.overrides) for arm in ARMS.values()}:
+        assert load(preset, [*overrides, *regime(50, 2)]).regime.num_steps == 50
+
+
+def test_results_are_told_by_the_number_of_pairs_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gdig, "RESULTS", tmp_path)
+
+    for size, loss in ((2_000, 2.5), (500, 3.5)):
+        point = ValidationPoint(samples=5_000, loss=loss, bleu=10.0, flops=1.0, seconds=1.0)
+
+        ArmResult(
+            name="G-DIG",
+            curve=[point],
+            samples=5_000,
+            noise_share=0.1,
+            known_share=None,
+            seconds=30.0,
+            selection_share=0.0,
+            training_flops=1.0,
+            selection_flops=0.0,
+        ).save(tmp_path / f"k-{size}" / "G-DIG-50-1.json")
+
+    gdig.tell(50)
+
+    text = (tmp_path / "table-50.md").read_text(encoding="utf-8")
+
+    assert text.index("k = 500") < text.index("3.500") < text.index("k = 2,000")
+    assert text.index("k = 2,000") < text.index("2.500")
