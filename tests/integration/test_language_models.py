@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fairseq2.utils.validation import ValidationError
 
+from fairseq2_jest.cli.usage import UsageError
 from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.training.errors import TrainingError
 from tests import translating
@@ -170,7 +170,7 @@ def test_pairs_that_are_too_long_are_passed_over_and_counted(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        (("prompt.template=nothing",), ValidationError, r"`template` must contain \{src_text\}"),
+        (("prompt.template=nothing",), UsageError, r"`template` must contain \{src_text\}"),
         (("tokenizer.name=builtin-ende",), EmbeddingError, r"not one of a language model"),
         (
             ("model.family=wav2vec2", "model.arch=base"),
@@ -178,7 +178,7 @@ def test_pairs_that_are_too_long_are_passed_over_and_counted(tmp_path: Path) -> 
             r"family wav2vec2 are neither encoder-decoder models nor language models; name one of",
         ),
         (("dataset.max_seq_len=600",), TrainingError, r"max_seq_len is 600, but the model takes"),
-        (("seq2seq_generator.name=nonsense",), Exception, r"nonsense"),
+        (("seq2seq_generator.name=nonsense",), UsageError, r"nonsense"),
     ],
 )
 def test_what_cannot_be_is_told(
@@ -188,7 +188,7 @@ def test_what_cannot_be_is_told(
         train(tmp_path, "dataset.max_num_tokens=4096", *options, steps=1)
 
 
-def test_a_check_knows_the_big_preset(tmp_path: Path) -> None:
+def test_a_check_takes_a_language_model(tmp_path: Path) -> None:
     finished = run_program(
         *("mt", "check", "finetune", "--preset", "demo-llm", "--config", *TINY),
         folder=tmp_path,
