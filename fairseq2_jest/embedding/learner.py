@@ -1,4 +1,4 @@
-"""The learner's view of a sentence: the encoder of the model that is being trained."""
+"""The learner's view of a sentence: the model that is being trained, over its tokens."""
 
 from __future__ import annotations
 
@@ -6,34 +6,22 @@ from collections.abc import Sequence
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
-from fairseq2.models.transformer import (
-    AttentionBiasCache,
-    StandardTransformerEncoder,
-    TransformerModel,
-)
-from fairseq2.nn import BatchLayout
 from torch import Tensor
-from torch.nn import Module
 from torch.nn.functional import normalize
 
-from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.forward_pass import ForwardPass
-from fairseq2_jest.embedding.tokens import (
-    SequenceFormats,
-    TokenizedPairs,
-    layout_of,
-    pad,
-    padding_of,
-)
+from fairseq2_jest.embedding.text_stack import create_text_stack
+from fairseq2_jest.embedding.tokens import TokenizedPairs, layout_of, pad, places_of
 
 
 class LearnerEncoder:
-    """Embeds texts with the encoder of a model in training.
+    """Embeds texts with a model in training.
 
     Both sides go through the *encoder*, the target side with its own language's token in source
-    mode. An embedding is the masked mean of the encoder's output over the tokens of the text
-    (special tokens left out), L2-normalised in fp32. (arXiv 2511.04406 does not publish its
-    pooling; this is our reading.) How the model is run, see :class:`ForwardPass`.
+    mode; through the decoder where a model has nothing else, without a prompt. An embedding is the
+    masked mean of the last hidden states over the tokens of the text (special tokens left out),
+    L2-normalised in fp32. (arXiv 2511.04406 does not publish its pooling; this is our reading.) How
+    the model is run, see :class:`ForwardPass`.
     """
 
     def __init__(
@@ -44,30 +32,24 @@ class LearnerEncoder:
         num_layers: int | None = None,
     ) -> None:
         """
-        :param num_layers: How many of the encoder's layers to run; ``None`` for all.
+        :param num_layers: How many of the layers to run; ``None`` for all.
 
-        :raises EmbeddingError: The model has no encoder or not that many layers, or the tokenizer
-            no padding token.
+        :raises EmbeddingError: The model does not translate or has not that many layers, or the
+            tokenizer does not suit it.
         """
-        self._model = encoder_decoder(forward_pass.model)
-        self._pad_idx = padding_of(tokenizer)
-        self._formats = SequenceFormats(tokenizer)
+        self._stack = create_text_stack(forward_pass.model, tokenizer, num_layers=num_layers)
         self._device = forward_pass.device
-        self._layers = None if num_layers is None else _first_layers(self._model, num_layers)
         self._pass = forward_pass
 
     @property
     def dim(self) -> int:
         """The dimension of an embedding."""
-        return self._model.model_dim
+        return self._stack.dim
 
     @property
-    def share_of_encoder(self) -> float:
-        """The share of the encoder's layers that are run."""
-        if self._layers is None:
-            return 1.0
-
-        return len(self._layers) / len(self._model.encoder.layers)
+    def share_of_layers(self) -> float:
+        """The share of the layers that are run."""
+        return self._stack.share
 
     def encode_source(self, pairs: TokenizedPairs) -> Tensor:
         """Embeds the source side. *Shape of the result:* ``(N, d)``, fp32, on the device."""
@@ -78,28 +60,33 @@ class LearnerEncoder:
         return self._encode(pairs.target, pairs.target_langs)
 
     def num_tokens(self, pairs: TokenizedPairs) -> int:
-        """The tokens that embedding both sides takes through the encoder, padding left out."""
+        """The tokens that embedding both sides takes through the model, padding left out."""
         sides = ((pairs.source, pairs.source_langs), (pairs.target, pairs.target_langs))
 
-        return sum(sum(self._formats.lengths(*side, "source")) for side in sides)
+        return sum(
+            len(body) + self._stack.format(lang).num_special
+            for bodies, langs in sides
+            for body, lang in zip(bodies, langs, strict=True)
+        )
 
     def _encode(self, bodies: Sequence[Tensor], langs: Sequence[str]) -> Tensor:
-        sequences = self._formats.sequences(bodies, langs, "source")
+        formats = [self._stack.format(lang) for lang in langs]
 
-        begins = torch.tensor([len(self._formats.get(lang, "source").prefix) for lang in langs])
-        ends = begins + torch.tensor([len(body) for body in bodies])
+        sequences = [format_(body) for format_, body in zip(formats, bodies, strict=True)]
+
+        begins = [len(format_.prefix) for format_ in formats]
+
+        ends = [begin + len(body) for begin, body in zip(begins, bodies, strict=True)]
 
         def pool(batch: list[int]) -> Tensor:
-            seqs, seq_lens = pad([sequences[i] for i in batch], self._pad_idx)
+            seqs, seq_lens = pad([sequences[i] for i in batch], self._stack.pad_idx)
 
-            places = torch.arange(seqs.size(1))
-
-            mask = (places >= begins[batch, None]) & (places < ends[batch, None])
+            mask = places_of(seqs, [ends[i] for i in batch], [begins[i] for i in batch])
             mask = mask.float().unsqueeze(2).to(self._device)
 
             seqs = seqs.to(self._device)
 
-            output = self._encoder_output(seqs, layout_of(seqs, seq_lens)).float()
+            output = self._stack(seqs, layout_of(seqs, seq_lens)).float()
 
             return (output * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
 
@@ -108,52 +95,3 @@ class LearnerEncoder:
         self._pass.run([len(sequence) for sequence in sequences], pool, embeddings)
 
         return normalize(embeddings, dim=1)
-
-    def _encoder_output(self, seqs: Tensor, layout: BatchLayout) -> Tensor:
-        encoder = self._model.encoder
-
-        output: Tensor
-        output, layout = self._model.encoder_frontend(seqs, layout)
-
-        if self._layers is None:
-            return encoder(output, layout)
-
-        attn_bias_cache = AttentionBiasCache()
-
-        for layer in self._layers:
-            output = layer(output, layout, attn_bias_cache)
-
-        # Only such an encoder is cut.
-        assert isinstance(encoder, StandardTransformerEncoder)
-
-        # Of a pre-norm encoder the norm is what follows the last layer that is run.
-        return output if encoder.layer_norm is None else encoder.layer_norm(output)
-
-
-def encoder_decoder(model: Module) -> TransformerModel:
-    """
-    :raises EmbeddingError: The model is no encoder-decoder model.
-    """
-    if not isinstance(model, TransformerModel):
-        raise EmbeddingError(
-            f"The learner's view needs an encoder-decoder model, but the model is a "
-            f"{type(model).__name__}; set batch_selector.config.learner_weight to 0, or choose "
-            f"another model."
-        )
-
-    return model
-
-
-def _first_layers(model: TransformerModel, num_layers: int) -> list[Module]:
-    encoder = model.encoder
-
-    if not isinstance(encoder, StandardTransformerEncoder) or not (
-        1 <= num_layers <= len(encoder.layers)
-    ):
-        raise EmbeddingError(
-            f"batch_selector.num_learner_layers is {num_layers}, but the model's encoder has "
-            f"{len(encoder.layers)} layer(s) that can be run "
-            f"one by one; name as many as that, or set null."
-        )
-
-    return list(encoder.layers)[:num_layers]

@@ -1,6 +1,8 @@
-"""Pairs as one sequence for a decoder-only model: a prompt, then its response."""
+"""Pairs for a decoder-only model: a prompt, then its response, in one sequence."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
@@ -9,58 +11,69 @@ from fairseq2.models.hg import HgTokenizer
 from numpy import int64
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.prompt import Prompt
 from fairseq2_jest.embedding.errors import EmbeddingError
-from fairseq2_jest.embedding.tokens import SequenceFormat, TokenizedPairs
+from fairseq2_jest.embedding.pair_format import PairFormat
+from fairseq2_jest.embedding.tokens import SYNTHETIC_TAG, SequenceFormat, TokenizedPairs
 
 
-class PromptFormat:
-    """Puts the special tokens of a tokenizer around prompt and response, and one behind the other.
-
-    Pairs have the bare tokens of a prompt as their source, those of a response as their target.
-    """
+class PromptFormat(PairFormat):
+    """Puts the special tokens of a language model's tokenizer around prompts and responses."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """
         :raises EmbeddingError: The tokenizer is not one of a language model.
         """
-        self._prompt, self._response = _formats(tokenizer)
+        self.prompt, self.response = prompt_formats(tokenizer)
 
-    def lengths(self, pairs: TokenizedPairs) -> list[int]:
-        """The tokens of each sequence, without making them."""
-        return [
-            prompt_len + len(target) + len(self._response.suffix)
-            for prompt_len, target in zip(self.prompt_lens(pairs), pairs.target, strict=True)
-        ]
+        self._pad_idx = prompt_padding(tokenizer)
 
-    def prompt_lens(self, pairs: TokenizedPairs) -> list[int]:
-        """The tokens of each sequence that are given, not predicted."""
-        num_special = self._prompt.num_special + len(self._response.prefix)
+    @property
+    @override
+    def pad_idx(self) -> int:
+        return self._pad_idx
 
-        return [num_special + len(source) for source in pairs.source]
+    @override
+    def sequences(self, pairs: TokenizedPairs) -> tuple[list[Tensor], list[Tensor]]:
+        return (
+            [self.prompt(body) for body in _prompts(pairs)],
+            [self.response(body) for body in pairs.target],
+        )
 
-    def sequences(self, pairs: TokenizedPairs) -> list[Tensor]:
-        """Prompt and response of each pair, with all special tokens."""
-        return [
-            torch.cat([self._prompt(source), self._response(target)])
-            for source, target in zip(pairs.source, pairs.target, strict=True)
-        ]
+    @override
+    def lengths(self, pairs: TokenizedPairs) -> tuple[list[int], list[int]]:
+        return (
+            [len(body) + self.prompt.num_special for body in _prompts(pairs)],
+            [len(body) + self.response.num_special for body in pairs.target],
+        )
+
+    @override
+    def pass_lengths(self, pairs: TokenizedPairs) -> list[int]:
+        return [sum(sides) for sides in zip(*self.lengths(pairs), strict=True)]
 
 
 class PromptTokenizer:
-    """Turns rows of a corpus into the tokens of prompts and responses.
+    """Turns rows of a corpus into the tokens of sources, prompts and responses.
 
-    They are tokenized apart, so that no token has a part of both. A pair that is longer than
+    They are tokenized apart, so that no token has a part of two. A pair that is longer than
     ``max_seq_len`` is left out: cut off, it would have a part of its response, or none.
     """
 
     def __init__(
-        self, corpus: Corpus, tokenizer: Tokenizer, prompt: Prompt, *, max_seq_len: int
+        self,
+        corpus: Corpus,
+        tokenizer: Tokenizer,
+        prompt: Prompt,
+        *,
+        max_seq_len: int,
+        tag_synthetic: bool = True,
     ) -> None:
         """
         :param max_seq_len: The most tokens in prompt and response together, special ones included.
+        :param tag_synthetic: Whether a prompt says of a source that it was made by a model.
 
         :raises CorpusError: A language of the corpus has no name.
         :raises EmbeddingError: The tokenizer is not one of a language model.
@@ -73,6 +86,7 @@ class PromptTokenizer:
         self._format = PromptFormat(tokenizer)
         self._prompt = prompt
         self._max_seq_len = max_seq_len
+        self._tag_synthetic = tag_synthetic and corpus.has_synthetic
 
     def __call__(self, rows: NDArray[int64]) -> tuple[NDArray[int64], TokenizedPairs]:
         """Returns the rows that fit and their tokens, without special tokens."""
@@ -81,25 +95,50 @@ class PromptTokenizer:
         directions = [self._corpus.directions[i] for i in self._corpus.direction_index(rows)]
 
         prompts = [
-            self._prompt.render(source, direction)
-            for source, direction in zip(sources, directions, strict=True)
+            self._prompt.render(f"{SYNTHETIC_TAG} {source}" if is_tagged else source, direction)
+            for source, direction, is_tagged in zip(
+                sources, directions, self._tagged(rows), strict=True
+            )
         ]
 
         pairs = TokenizedPairs(
-            source=[self._encode(text).long() for text in prompts],
+            source=[self._encode(text).long() for text in sources],
             target=[self._encode(text).long() for text in targets],
             source_langs=[direction.source for direction in directions],
             target_langs=[direction.target for direction in directions],
+            prompt=[self._encode(text).long() for text in prompts],
         )
 
         fitting = [
-            i for i, length in enumerate(self._format.lengths(pairs)) if length <= self._max_seq_len
+            i
+            for i, length in enumerate(self._format.pass_lengths(pairs))
+            if length <= self._max_seq_len
         ]
 
         return rows[fitting], pairs.take(fitting)
 
+    def _tagged(self, rows: NDArray[int64]) -> Sequence[bool]:
+        if not self._tag_synthetic:
+            return [False] * len(rows)
 
-def _formats(tokenizer: Tokenizer) -> tuple[SequenceFormat, SequenceFormat]:
+        return [bool(is_synthetic) for is_synthetic in self._corpus.synthetic(rows)]
+
+
+def _prompts(pairs: TokenizedPairs) -> Sequence[Tensor]:
+    # Without a template, a source is its own prompt.
+    return pairs.source if pairs.prompt is None else pairs.prompt
+
+
+def prompt_padding(tokenizer: Tokenizer) -> int:
+    """What fills a batch up; no token sees those behind it, so that any will do."""
+    return tokenizer.vocab_info.pad_idx or 0
+
+
+def prompt_formats(tokenizer: Tokenizer) -> tuple[SequenceFormat, SequenceFormat]:
+    """What a tokenizer puts around a prompt, and around a response.
+
+    :raises EmbeddingError: It is not one of a language model.
+    """
     if isinstance(tokenizer, HgTokenizer):
         return _hugging_face_formats(tokenizer)
 
@@ -114,7 +153,11 @@ def _formats(tokenizer: Tokenizer) -> tuple[SequenceFormat, SequenceFormat]:
             "tokenizer that belongs to the model."
         ) from ex
 
-    return prompt, response
+    # What a response begins with is not for the model to find.
+    return (
+        SequenceFormat(prompt.prefix, torch.cat([prompt.suffix, response.prefix])),
+        SequenceFormat(suffix=response.suffix),
+    )
 
 
 def _hugging_face_formats(tokenizer: HgTokenizer) -> tuple[SequenceFormat, SequenceFormat]:

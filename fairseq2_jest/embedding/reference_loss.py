@@ -6,9 +6,9 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-from fairseq2.models.transformer import TransformerModel
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import Module
 
 from fairseq2_jest.cache import cache_dir
 from fairseq2_jest.embedding.errors import EmbeddingError
@@ -67,12 +67,12 @@ class ReferenceLoss:
         return cls(scorer, file)
 
     @property
-    def model(self) -> TransformerModel:
+    def model(self) -> Module:
         """The model whose loss it is."""
         return self._scorer.model
 
     def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        """The tokens that scoring takes through encoder and decoder, padding left out."""
+        """See :meth:`TranslationLoss.num_tokens`."""
         return self._scorer.num_tokens(pairs)
 
     def score(

@@ -1,29 +1,31 @@
-"""Pairs going through an encoder-decoder model, each target token predicted from the one before."""
+"""Pairs going through a model, each token of a target predicted from those before."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import Device
+from fairseq2.models.clm import CausalLM
 from fairseq2.models.transformer import TransformerModel
 from torch import Tensor
+from torch.nn import Module
+from typing_extensions import override
 
-from fairseq2_jest.embedding.tokens import (
-    SequenceFormats,
-    TokenizedPairs,
-    layout_of,
-    pad,
-    padding_of,
-    places_of,
-)
+from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.embedding.pair_format import EncoderDecoderFormat, PairFormat
+from fairseq2_jest.embedding.prompting import PromptFormat
+from fairseq2_jest.embedding.tokens import TokenizedPairs, layout_of, pad, places_of
+from fairseq2_jest.models.causal_lm import CausalParts
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForcedDecoding:
-    """What the decoder makes of a padded batch of N pairs, before the projection to the vocabulary.
+    """What a decoder makes of a padded batch of N pairs, before the projection to the vocabulary.
 
-    Position t of the decoder is given token t of a target, and predicts token t + 1.
+    Position t of the decoder is given token t of a sequence, and predicts token t + 1.
     """
 
     output: Tensor
@@ -33,56 +35,96 @@ class ForcedDecoding:
     """The token that each position is to predict. *Shape:* ``(N, T)``."""
 
     scored: Tensor
-    """Which positions predict a token of the text, or its end; the language's token is given.
-    *Shape:* ``(N, T)``, bool."""
+    """Which positions predict a token of the target text, or its end; what is given, a prompt or
+    the language's token, is not predicted. *Shape:* ``(N, T)``, bool."""
 
     present: Tensor
     """Which positions are not padding. *Shape:* ``(N, T)``, bool."""
 
-    source_present: Tensor
-    """Which positions of the encoder are not padding. *Shape:* ``(N, S)``, bool."""
+    source_present: Tensor | None = None
+    """Which positions of an encoder are not padding. *Shape:* ``(N, S)``, bool."""
 
 
-class TeacherForcing:
-    """Runs an encoder-decoder model over pairs, with the source as it stands."""
+class TeacherForcing(ABC):
+    """Runs a model over pairs, with the source as it stands."""
+
+    format: PairFormat
+    """What the model is given of a pair."""
+
+    head: Module
+    """The projection to the vocabulary."""
+
+    vocab_size: int
+    """How many tokens it tells apart."""
+
+    @abstractmethod
+    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
+        """The tokens that go through the model to be read, and those to be predicted from, padding
+        left out."""
+
+    @abstractmethod
+    def run(self, pairs: TokenizedPairs) -> ForcedDecoding:
+        """Runs one batch."""
+
+
+def create_teacher_forcing(
+    model: Module, tokenizer: Tokenizer, *, device: Device
+) -> TeacherForcing:
+    """What runs a model of either kind.
+
+    :raises EmbeddingError: It is neither kind of model, or the tokenizer does not suit it.
+    :raises ModelError: It is a decoder-only model whose parts are not known.
+    """
+    if isinstance(model, TransformerModel):
+        return EncoderDecoderForcing(model, tokenizer, device=device)
+
+    if isinstance(model, CausalLM):
+        return PromptForcing(model, tokenizer, device=device)
+
+    raise neither_kind(model)
+
+
+def neither_kind(model: Module) -> EmbeddingError:
+    return EmbeddingError(
+        f"The model is a {type(model).__name__}, which is neither an encoder-decoder model nor a "
+        "language model; set batch_selector.config.learner_weight to 0, or name a model of the "
+        "family nllb, mbart, llama, mistral or hg."
+    )
+
+
+class EncoderDecoderForcing(TeacherForcing):
+    """The source goes through the encoder, the target through the decoder."""
 
     def __init__(self, model: TransformerModel, tokenizer: Tokenizer, *, device: Device) -> None:
         """
         :raises EmbeddingError: The tokenizer has no padding token.
         """
         self._model = model
-        self._pad_idx = padding_of(tokenizer)
-        self._formats = SequenceFormats(tokenizer)
         self._device = device
+        self._format = EncoderDecoderFormat(tokenizer)
 
-    def lengths(self, pairs: TokenizedPairs) -> tuple[list[int], list[int]]:
-        """The tokens of each pair's source and target, special ones included."""
-        return (
-            self._formats.source_lengths(pairs),
-            self._formats.lengths(pairs.target, pairs.target_langs, "target"),
-        )
+        self.format = self._format
+        self.head = model.final_proj
+        self.vocab_size = model.final_proj.output_dim
 
-    def sequences(self, pairs: TokenizedPairs) -> tuple[list[Tensor], list[Tensor]]:
-        """What encoder and decoder are given of each pair, special tokens included."""
-        return (
-            self._formats.sources(pairs),
-            self._formats.sequences(pairs.target, pairs.target_langs, "target"),
-        )
+    @override
+    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
+        sources, targets = self.format.lengths(pairs)
 
+        return sum(sources), sum(targets) - len(targets)
+
+    @override
     def run(self, pairs: TokenizedPairs) -> ForcedDecoding:
-        """Runs one batch."""
         model = self._model
 
-        sources, targets = self.sequences(pairs)
+        sources, targets = self.format.sequences(pairs)
 
-        source, source_lens = pad(sources, self._pad_idx)
-        target, target_lens = pad(targets, self._pad_idx)
+        source, source_lens = pad(sources, self.format.pad_idx)
+        target, target_lens = pad(targets, self.format.pad_idx)
 
         source, target = source.to(self._device), target.to(self._device)
 
         input_lens = [length - 1 for length in target_lens]
-
-        prompts = [len(self._formats.get(lang, "target").prefix) for lang in pairs.target_langs]
 
         seqs, source_layout = model.encoder_frontend(source, layout_of(source, source_lens))
 
@@ -92,8 +134,8 @@ class TeacherForcing:
 
         seqs, input_layout = model.decoder_frontend(inputs, layout_of(inputs, input_lens))
 
-        # The last token of a prompt predicts the first of the text.
-        begins = [max(0, prompt - 1) for prompt in prompts]
+        # The last token of a prefix predicts the first of the text.
+        begins = [max(0, length - 1) for length in self._format.prefix_lens(pairs)]
 
         return ForcedDecoding(
             output=model.decoder(seqs, input_layout, encoded, source_layout),
@@ -101,4 +143,51 @@ class TeacherForcing:
             scored=places_of(inputs, input_lens, begins),
             present=places_of(inputs, input_lens),
             source_present=places_of(source, source_lens),
+        )
+
+
+class PromptForcing(TeacherForcing):
+    """Prompt and response go through a decoder-only model in one sequence.
+
+    Pairs are those of :class:`~fairseq2_jest.embedding.prompting.PromptTokenizer`.
+    """
+
+    def __init__(self, model: CausalLM, tokenizer: Tokenizer, *, device: Device) -> None:
+        """
+        :raises EmbeddingError: The tokenizer is not one of a language model.
+        :raises ModelError: The model's logits cannot be told from its last hidden states.
+        """
+        self._parts = CausalParts(model)
+        self._device = device
+
+        self.format = PromptFormat(tokenizer)
+        self.head = self._parts.head
+        self.vocab_size = self._parts.vocab_size
+
+    @override
+    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
+        prompts, responses = self.format.lengths(pairs)
+
+        # The last token of a prompt is the first that is predicted from, that of a response none.
+        return sum(prompts) - len(prompts), sum(responses)
+
+    @override
+    def run(self, pairs: TokenizedPairs) -> ForcedDecoding:
+        prompts, responses = self.format.sequences(pairs)
+
+        joined = [torch.cat(sides) for sides in zip(prompts, responses, strict=True)]
+
+        seqs, lengths = pad(joined, self.format.pad_idx)
+
+        seqs = seqs.to(self._device)
+
+        inputs, input_lens = seqs[:, :-1], [length - 1 for length in lengths]
+
+        begins = [len(prompt) - 1 for prompt in prompts]
+
+        return ForcedDecoding(
+            output=self._parts.hidden(inputs, layout_of(inputs, input_lens)),
+            labels=seqs[:, 1:],
+            scored=places_of(inputs, input_lens, begins),
+            present=places_of(inputs, input_lens),
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
+import numpy as np
 import torch
 from fairseq2.data.tokenizers import TokenEncoder, Tokenizer
 from fairseq2.error import NotSupportedError
 from fairseq2.nn import BatchLayout
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fairseq2_jest.embedding.errors import EmbeddingError
@@ -17,7 +19,7 @@ from fairseq2_jest.embedding.errors import EmbeddingError
 _SYNTHETIC_MODE: Final = "source_mmt_bt"
 """NLLB's mode for sources that were made by a neural model."""
 
-_SYNTHETIC_TAG: Final = "<BT>"
+SYNTHETIC_TAG: Final = "<BT>"
 """What stands before such a source where the tokenizer has no token for it."""
 
 
@@ -84,7 +86,7 @@ class SequenceFormats:
             try:
                 self._formats[key] = self._create(lang, _SYNTHETIC_MODE)
             except (NotSupportedError, ValueError):
-                tag = self._tokenizer.create_raw_encoder()(_SYNTHETIC_TAG).cpu().long()
+                tag = self._tokenizer.create_raw_encoder()(SYNTHETIC_TAG).cpu().long()
 
                 self._formats[key] = SequenceFormat(torch.cat([plain.prefix, tag]), plain.suffix)
 
@@ -140,6 +142,9 @@ class TokenizedPairs:
     target_langs: Sequence[str]
     """The target language of each pair."""
 
+    prompt: Sequence[Tensor] | None = None
+    """What a decoder-only model is asked, the source in it; N one-dimensional int64 tensors."""
+
     synthetic: Sequence[bool] | None = None
     """Whether each source was made by a model, and is tagged as such; ``None`` for none."""
 
@@ -147,7 +152,7 @@ class TokenizedPairs:
         return len(self.source)
 
     def cut(self, max_num_tokens: int) -> TokenizedPairs:
-        """The same pairs, of each side its first tokens only."""
+        """The same pairs, of each side its first tokens only; cut, a prompt would ask nothing."""
         return replace(
             self,
             source=[side[:max_num_tokens] for side in self.source],
@@ -161,8 +166,13 @@ class TokenizedPairs:
             target=[self.target[i] for i in indices],
             source_langs=[self.source_langs[i] for i in indices],
             target_langs=[self.target_langs[i] for i in indices],
+            prompt=None if self.prompt is None else [self.prompt[i] for i in indices],
             synthetic=None if self.synthetic is None else [self.synthetic[i] for i in indices],
         )
+
+
+PairReader: TypeAlias = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], TokenizedPairs]]
+"""Turns rows of a corpus into those that fit a model, and their tokens."""
 
 
 def batches_by_length(lengths: Sequence[int], max_num_tokens: int) -> Iterator[list[int]]:

@@ -6,13 +6,12 @@ import math
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
-from fairseq2.models.transformer import TransformerModel
 from torch import Tensor
+from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
 from fairseq2_jest.embedding.forward_pass import ForwardPass
-from fairseq2_jest.embedding.learner import encoder_decoder
-from fairseq2_jest.embedding.teacher_forcing import TeacherForcing
+from fairseq2_jest.embedding.teacher_forcing import create_teacher_forcing
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 
 _NUM_LOGIT_ROWS = 1024
@@ -30,23 +29,23 @@ class TranslationLoss:
 
     def __init__(self, forward_pass: ForwardPass, tokenizer: Tokenizer) -> None:
         """
-        :raises EmbeddingError: The model has no encoder, or the tokenizer no padding token.
+        :raises EmbeddingError: The model does not translate, or the tokenizer does not suit it.
         """
-        self._model = encoder_decoder(forward_pass.model)
-        self._forcing = TeacherForcing(self._model, tokenizer, device=forward_pass.device)
-        self._unit = math.log(self._model.final_proj.output_dim)
+        model, device = forward_pass.model, forward_pass.device
+
+        self._forcing = create_teacher_forcing(model, tokenizer, device=device)
+        self._unit = math.log(self._forcing.vocab_size)
         self._pass = forward_pass
 
     @property
-    def model(self) -> TransformerModel:
+    def model(self) -> Module:
         """The bare model."""
-        return self._model
+        return self._pass.model
 
     def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        """The tokens that scoring takes through encoder and decoder, padding left out."""
-        sources, targets = self._forcing.lengths(pairs)
-
-        return sum(sources), sum(targets) - len(targets)
+        """The tokens that scoring takes through the model: those that are read, by an encoder or in
+        a prompt, and those that are predicted from; padding left out."""
+        return self._forcing.num_tokens(pairs)
 
     def score(self, pairs: TokenizedPairs) -> Tensor:
         """The loss of each pair. *Shape of the result:* ``(N)``, fp32, on the device."""
@@ -63,20 +62,18 @@ class TranslationLoss:
 
         losses = torch.empty(len(pairs), device=self._pass.device)
 
-        lengths = [max(both) for both in zip(*self._forcing.lengths(pairs), strict=True)]
-
-        self._pass.run(lengths, losses_of, losses)
+        self._pass.run(self._forcing.format.pass_lengths(pairs), losses_of, losses)
 
         return losses / self._unit
 
     def sequences(self, pairs: TokenizedPairs) -> tuple[list[Tensor], list[Tensor]]:
-        """What encoder and decoder are given of each pair, special tokens included."""
-        return self._forcing.sequences(pairs)
+        """What the model is given of each pair's sides, special tokens included."""
+        return self._forcing.format.sequences(pairs)
 
     def _token_losses(self, output: Tensor, targets: Tensor) -> Tensor:
         return torch.cat(
             [
-                cross_entropy(self._model.final_proj(rows).float(), wanted, reduction="none")
+                cross_entropy(self._forcing.head(rows).float(), wanted, reduction="none")
                 for rows, wanted in zip(
                     torch.split(output, _NUM_LOGIT_ROWS),
                     torch.split(targets, _NUM_LOGIT_ROWS),

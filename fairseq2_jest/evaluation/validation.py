@@ -11,7 +11,6 @@ import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.datasets import Seq2SeqBatch
 from fairseq2.evaluator import EvalUnit
-from fairseq2.generation import Seq2SeqGenerator
 from fairseq2.logging import log
 from fairseq2.metrics import MetricBag
 from fairseq2.metrics.common import (
@@ -21,7 +20,6 @@ from fairseq2.metrics.common import (
     update_seq2seq_batch_metrics,
 )
 from fairseq2.metrics.text import BleuMetric, ChrfMetric
-from fairseq2.nn import BatchLayout
 from fairseq2.utils.validation import Validatable, ValidationResult
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
@@ -30,11 +28,16 @@ from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.corpus.pair import Direction
-from fairseq2_jest.embedding.tokens import SequenceFormats
+from fairseq2_jest.embedding.translation_format import (
+    AnyGenerator,
+    EncoderDecoderTranslation,
+    TranslationFormat,
+)
 from fairseq2_jest.evaluation.comet.config import CometConfig
 from fairseq2_jest.evaluation.comet.gathered import GatheredComet
 from fairseq2_jest.evaluation.metrics import check_tokenizer_name, create_bleu, create_chrf
 from fairseq2_jest.training.errors import TrainingError
+from fairseq2_jest.training.pair_loss import EncoderDecoderLoss, PairLoss
 from fairseq2_jest.training.valid_reader import ValidationTexts
 
 
@@ -106,13 +109,19 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         tokenizer: Tokenizer,
         direction: Direction,
         config: ValidationConfig,
-        generator: Seq2SeqGenerator | None,
+        generator: AnyGenerator | None,
         comet: GatheredComet | None = None,
+        *,
+        loss: PairLoss | None = None,
+        translation: TranslationFormat | None = None,
     ) -> None:
         """
         :param model: The data parallel model.
         :param generator: Needed where ``config`` asks for a score of translations.
         :param comet: Needed where ``config`` asks for COMET; the directions may share it.
+        :param loss: By default that of encoder-decoder models.
+        :param translation: How ``generator`` is used; by default as one of an encoder-decoder
+            model.
 
         :raises EvaluationError: The tokenizer of BLEU is not here.
         """
@@ -120,12 +129,12 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
             create_bleu(config.bleu_tokenizer, "validation.bleu_tokenizer")
 
         self._model = model
-        self._decoder = tokenizer.create_decoder(skip_special_tokens=True)
+        self._loss = EncoderDecoderLoss() if loss is None else loss
+        self._translation = translation or EncoderDecoderTranslation(tokenizer, direction)
         self._direction = direction
         self._config = config
         self._generator = generator
         self._comet = comet
-        self._prompt = SequenceFormats(tokenizer).get(direction.target, "target").prefix
         self._signatures_logged = False
 
     @property
@@ -148,17 +157,10 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
 
     @override
     def process_batch(self, batch: Seq2SeqBatch, metric_bag: MetricBag) -> None:
-        input_batch, target_batch = batch.as_auto_regressive()
+        result = self._loss(self._model, batch)
 
-        source_seqs, source_layout = input_batch.as_source_input()
-        target_seqs, target_layout = input_batch.as_target_input()
-
-        loss = self._model(
-            source_seqs, source_layout, target_seqs, target_layout, targets=target_batch.seqs
-        )
-
-        update_nll_loss_metric(metric_bag, loss, num_targets=target_batch.num_elements)
-        update_seq2seq_batch_metrics(metric_bag, input_batch)
+        update_nll_loss_metric(metric_bag, result.loss, num_targets=result.num_targets)
+        update_seq2seq_batch_metrics(metric_bag, result.given)
 
         if isinstance(batch.example, ValidationTexts) and self._config.translates:
             self._translate(batch, batch.example, metric_bag)
@@ -169,13 +171,9 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         if self._generator is None:
             raise TrainingError("Scores of translations need a sequence generator.")
 
-        source_seqs, source_layout = batch.as_source_input()
+        found = self._translation.search(self._generator, *batch.as_source_input())
 
-        prompt = self._prompt.to(source_seqs.device).expand(batch.num_examples, -1)
-
-        output = self._generator(source_seqs, source_layout, prompt, BatchLayout.of(prompt))
-
-        translations = [self._decoder(hypotheses[0].seq) for hypotheses in output.hypotheses]
+        translations = [self._translation.decode(hypotheses[0].seq) for hypotheses in found]
 
         if self._config.bleu:
             metric_bag.get("bleu", BleuMetric).update(texts.references, translations)

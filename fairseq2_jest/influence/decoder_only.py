@@ -10,16 +10,9 @@ from fairseq2.models.clm import CausalLM
 from torch.nn import Module
 from typing_extensions import override
 
-from fairseq2_jest.embedding.prompting import PromptFormat
-from fairseq2_jest.embedding.tokens import (
-    TokenizedPairs,
-    batches_by_length,
-    layout_of,
-    pad,
-    places_of,
-)
+from fairseq2_jest.embedding.teacher_forcing import PromptForcing
+from fairseq2_jest.embedding.tokens import TokenizedPairs, batches_by_length
 from fairseq2_jest.influence.model import PairModel, Positions, Prediction
-from fairseq2_jest.models.causal_lm import CausalParts
 
 
 class DecoderOnly(PairModel):
@@ -38,13 +31,8 @@ class DecoderOnly(PairModel):
         :raises ModelError: The model's logits cannot be told from its last hidden states.
         """
         self._model = model
-        self._parts = CausalParts(model)
-        self._format = PromptFormat(tokenizer)
-        self._device = device
+        self._forcing = PromptForcing(model, tokenizer, device=device)
         self._max_num_tokens = max_num_tokens
-
-        # No token sees those behind it, so that any will do.
-        self._pad_idx = tokenizer.vocab_info.pad_idx or 0
 
     @property
     @override
@@ -59,38 +47,29 @@ class DecoderOnly(PairModel):
     @property
     @override
     def vocab_size(self) -> int:
-        return self._parts.vocab_size
+        return self._forcing.vocab_size
 
     @property
     @override
     def head(self) -> Module:
-        return self._parts.head
+        return self._forcing.head
 
     @override
     def batches(self, pairs: TokenizedPairs) -> list[list[int]]:
-        return list(batches_by_length(self._format.lengths(pairs), self._max_num_tokens))
+        lengths = self._forcing.format.pass_lengths(pairs)
+
+        return list(batches_by_length(lengths, self._max_num_tokens))
 
     @override
     def predict(self, pairs: TokenizedPairs) -> Prediction:
-        seqs, lengths = pad(self._format.sequences(pairs), self._pad_idx)
+        forced = self._forcing.run(pairs)
 
-        seqs = seqs.to(self._device)
-
-        # Position t predicts token t + 1: the last of the prompt the first of the response.
-        inputs, input_lens = seqs[:, :-1], [length - 1 for length in lengths]
-
-        begins = [length - 1 for length in self._format.prompt_lens(pairs)]
-
-        scored = places_of(inputs, input_lens, begins)
-
-        hidden = self._parts.hidden(inputs, layout_of(inputs, input_lens))
-
-        positions = Positions(present=places_of(inputs, input_lens), counted=scored)
+        positions = Positions(present=forced.present, counted=forced.scored)
 
         return Prediction(
-            hidden=hidden[scored],
-            labels=seqs[:, 1:][scored],
-            pairs=scored.nonzero()[:, 0],
+            hidden=forced.output[forced.scored],
+            labels=forced.labels[forced.scored],
+            pairs=forced.scored.nonzero()[:, 0],
             # All layers work on the same, whatever they are called.
             positions=defaultdict(lambda: positions),
         )

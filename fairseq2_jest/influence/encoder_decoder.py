@@ -8,7 +8,7 @@ from fairseq2.models.transformer import TransformerModel
 from torch.nn import Module
 from typing_extensions import override
 
-from fairseq2_jest.embedding.teacher_forcing import TeacherForcing
+from fairseq2_jest.embedding.teacher_forcing import EncoderDecoderForcing
 from fairseq2_jest.embedding.tokens import TokenizedPairs, batches_by_length
 from fairseq2_jest.influence.model import PairModel, Positions, Prediction
 
@@ -25,7 +25,7 @@ class EncoderDecoder(PairModel):
         :raises EmbeddingError: The tokenizer has no padding token.
         """
         self._model = model
-        self._forcing = TeacherForcing(model, tokenizer, device=device)
+        self._forcing = EncoderDecoderForcing(model, tokenizer, device=device)
         self._max_num_tokens = max_num_tokens
 
     @property
@@ -41,16 +41,16 @@ class EncoderDecoder(PairModel):
     @property
     @override
     def vocab_size(self) -> int:
-        return self._model.final_proj.output_dim
+        return self._forcing.vocab_size
 
     @property
     @override
     def head(self) -> Module:
-        return self._model.final_proj
+        return self._forcing.head
 
     @override
     def batches(self, pairs: TokenizedPairs) -> list[list[int]]:
-        lengths = [max(both) for both in zip(*self._forcing.lengths(pairs), strict=True)]
+        lengths = self._forcing.format.pass_lengths(pairs)
 
         return list(batches_by_length(lengths, self._max_num_tokens))
 
@@ -59,6 +59,8 @@ class EncoderDecoder(PairModel):
         forced = self._forcing.run(pairs)
 
         source = forced.source_present
+
+        assert source is not None
 
         return Prediction(
             hidden=forced.output[forced.scored],

@@ -13,10 +13,9 @@ import torch
 from fairseq2.device import Device
 from fairseq2.gang import Gang
 from fairseq2.logging import log
-from numpy.typing import NDArray
 from torch import Tensor
 
-from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.influence import curvature as curvatures_module
 from fairseq2_jest.influence import directions as directions_module
 from fairseq2_jest.influence.curvature import CorrectedSums, LayerCurvature, decompose
@@ -26,9 +25,6 @@ from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass, Reduction
 from fairseq2_jest.influence.tensor_file import TensorFile
-
-PairReader = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], TokenizedPairs]]
-"""Returns those of these rows that are not too long, and their tokens."""
 
 _SEEDS_IN_FILE = 16
 

@@ -13,7 +13,7 @@ from fairseq2.models.hg import HgCausalLMAdapter
 from fairseq2.models.transformer_lm import TransformerLM
 from fairseq2.nn import BatchLayout
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Module, Parameter
 
 from fairseq2_jest.models.errors import ModelError
 
@@ -50,6 +50,28 @@ class CausalParts:
         assert isinstance(size, int)
 
         return size
+
+    @property
+    def dim(self) -> int:
+        """The dimension of what the head sees."""
+        size = getattr(self.head, "input_dim", None) or getattr(self.head, "in_features", None)
+
+        assert isinstance(size, int)
+
+        return size
+
+    def layer_parameters(self) -> list[Parameter]:
+        """Those of the layers between embedding and head."""
+        model: Any = self._model
+
+        if isinstance(model, TransformerLM):
+            return list(model.decoder.parameters())
+
+        inner = model.hf_model
+
+        embedding = {id(parameter) for parameter in inner.get_input_embeddings().parameters()}
+
+        return [p for p in inner.base_model.parameters() if id(p) not in embedding]
 
     def hidden(self, seqs: Tensor, layout: BatchLayout) -> Tensor:
         """What the head sees.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fairseq2.generation import Seq2SeqGenerator
+from fairseq2.generation import Seq2SeqGenerator, SequenceGenerator
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 
-def ignore_prompt_scores(generator: Seq2SeqGenerator) -> RemovableHandle:
+def ignore_prompt_scores(generator: Seq2SeqGenerator | SequenceGenerator) -> RemovableHandle:
     """Lets hypotheses of ``generator`` be scored by what was generated alone.
 
     fairseq2 counts the log-probability of the prompt, hence of the target language's token, to the

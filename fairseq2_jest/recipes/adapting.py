@@ -22,6 +22,7 @@ from fairseq2_jest.adapters.adapter import NO_ADAPTER, Adapter
 from fairseq2_jest.adapters.checkpoint import AdapterRecord, read_record, write_record
 from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.adapters.size import TrainedSize
+from fairseq2_jest.recipes.model_kinds import model_family
 from fairseq2_jest.recipes.sections import AdapterSection
 from fairseq2_jest.report.units import format_bytes
 
@@ -68,7 +69,7 @@ def attach_adapter(
         Adapter, section.name, section.config
     )
 
-    adapter.attach(model, family=_family_of(model_section, context), seed=seed)
+    adapter.attach(model, family=model_family(context, model_section), seed=seed)
 
     _log_size(TrainedSize.of(model), section.name, optimizer)
 
@@ -90,15 +91,6 @@ def _check_same(
             f"The run in {output_dir} was begun with the adapter {saved or NO_ADAPTER}, and cannot "
             f"go on with {record or NO_ADAPTER}; go back to it, or give another output directory."
         )
-
-
-def _family_of(section: ModelSection, context: RecipeContext) -> str:
-    if section.path is None and section.name is not None:
-        return context.asset_store.retrieve_card(section.name).field("model_family").as_(str)
-
-    assert section.family is not None
-
-    return section.family
 
 
 def _describe(size: TrainedSize, name: str) -> str:
@@ -140,7 +132,7 @@ def check_adapter(
 
     resolver = context.resolver
 
-    family_name = _family_of(model_section, context)
+    family_name = model_family(context, model_section)
 
     family = resolver.resolve(ModelFamily, key=family_name)
 

@@ -18,6 +18,7 @@ from fairseq2.utils.yaml import YamlError, YamlLoader
 from typing_extensions import override
 
 from fairseq2_jest.cli.usage import UsageError
+from fairseq2_jest.corpus.prompt import PromptConfig
 from fairseq2_jest.report.errors import ReportError
 from fairseq2_jest.report.runs import find_folder
 
@@ -52,6 +53,7 @@ class NamesRun(Protocol):
 
     run: RunSection
     tokenizer: TokenizerSection
+    prompt: PromptConfig
     common: CommonSection
 
     @property
@@ -60,7 +62,7 @@ class NamesRun(Protocol):
 
 
 def take_from_run(config: NamesRun, resolver: DependencyResolver) -> None:
-    """Fills in ``model``, ``tokenizer``, the step and where fairseq2 finds assets, in place.
+    """Fills in ``model``, ``tokenizer``, ``prompt``, the step and where assets are, in place.
 
     :raises UsageError: There is no such run, or no such checkpoint in it.
     """
@@ -91,6 +93,8 @@ def take_from_run(config: NamesRun, resolver: DependencyResolver) -> None:
     model.config_overrides = None
 
     config.tokenizer = run_tokenizer(settings, folder, resolver)
+
+    config.prompt = _run_prompt(settings, folder, resolver)
 
     assets.prev_checkpoint_dir = checkpoints
     assets.extra_paths = list(
@@ -213,6 +217,23 @@ def run_tokenizer(
     assert isinstance(section, TokenizerSection)
 
     return section
+
+
+def _run_prompt(
+    settings: Mapping[str, Any], folder: Path, resolver: DependencyResolver
+) -> PromptConfig:
+    try:
+        prompt = resolver.resolve(ValueConverter).structure(
+            settings.get("prompt") or {}, PromptConfig
+        )
+    except StructureError as ex:
+        raise UsageError(
+            f"The config of the run in {folder} has no prompt that is one; name another run."
+        ) from ex
+
+    assert isinstance(prompt, PromptConfig)
+
+    return prompt
 
 
 def extra_asset_paths(settings: Mapping[str, Any]) -> list[Path]:

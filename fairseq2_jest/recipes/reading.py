@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.logging import log
-from fairseq2.models.transformer import TransformerModel
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
 from numpy.typing import NDArray
+from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.cached import CachedReference
@@ -25,21 +24,19 @@ from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.embedding.reference_loss import ReferenceLoss
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
-from fairseq2_jest.recipes.languages import tokenizer_languages
+from fairseq2_jest.recipes.model_kinds import EncoderDecoderKind, ModelKind
 from fairseq2_jest.recipes.sections import (
     BatchSelectorSection,
     BitextSection,
     ReferenceEncoderSection,
 )
 from fairseq2_jest.selection.audit import AuditConfig, SelectionAudit
-from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.selection.embedder import SuperBatchEmbedder
 from fairseq2_jest.selection.errors import SelectionError
 from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.selection.selector import BatchSelector
-from fairseq2_jest.selection.tokenizing import PairTokenizer, SuperBatchReader
-from fairseq2_jest.training.errors import TrainingError
+from fairseq2_jest.selection.tokenizing import SuperBatchReader
 
 
 def create_selecting_reader(
@@ -57,6 +54,7 @@ def create_selecting_reader(
     autocast_dtype: torch.dtype | None = None,
     log_file: Path | None = None,
     audit: AuditConfig | None = None,
+    kind: ModelKind | None = None,
 ) -> SelectingDataReader:
     """Builds the reader that trains on what a selector chooses, for any recipe.
 
@@ -68,6 +66,7 @@ def create_selecting_reader(
     :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
     :param log_file: Where to log the chosen rows; ``None`` for nowhere.
     :param audit: How to audit choices, beside ``log_file``; ``None`` for not at all.
+    :param kind: How pairs are put to the model; by default as to an encoder-decoder model.
 
     :raises CorpusError: The tokenizer lacks a language of the corpus.
     :raises EmbeddingError: The reference does not load.
@@ -75,7 +74,10 @@ def create_selecting_reader(
         another vocabulary.
     :raises TrainingError: The reference model has too few tokens or takes too short texts.
     """
-    check_languages(corpus, tokenizer)
+    if kind is None:
+        kind = EncoderDecoderKind(tokenizer)
+
+    kind.check_languages(corpus)
 
     selector = create_selector(context, batch_selector)
 
@@ -100,11 +102,11 @@ def create_selecting_reader(
     if selector.needs_reference_loss:
         section = check_reference_model(reference_model)
 
-        frozen = context.get_model_as(TransformerModel, section)
+        frozen = context.get_model_as(kind.model_class, section)
 
-        check_fit(frozen, section, tokenizer, dataset.max_seq_len)
+        kind.check_fit(frozen, section, dataset.max_seq_len)
 
-        _check_same_vocabulary(context.get_model_as(TransformerModel), frozen, section)
+        _check_same_vocabulary(kind, context.get_model(), frozen, section)
 
         reference_loss = open_reference_loss(
             ForwardPass(frozen, device=context.device, max_num_tokens=dataset.max_num_tokens),
@@ -133,16 +135,13 @@ def create_selecting_reader(
 
     check_size(selector, sampler.num_rows)
 
-    pair_tokenizer = PairTokenizer(
-        corpus,
-        tokenizer,
-        max_seq_len=dataset.max_seq_len,
-        tag_synthetic=dataset.tag_synthetic,
+    pair_reader = kind.pair_reader(
+        corpus, max_seq_len=dataset.max_seq_len, tag_synthetic=dataset.tag_synthetic
     )
 
     return SelectingDataReader(
         corpus=corpus,
-        super_batches=SuperBatchReader(sampler, pair_tokenizer, selector.super_batch_size),
+        super_batches=SuperBatchReader(sampler, pair_reader, selector.super_batch_size),
         selector=selector,
         embedder=SuperBatchEmbedder(
             selector,
@@ -153,7 +152,7 @@ def create_selecting_reader(
             reference_loss=reference_loss,
             max_num_tokens=batch_selector.max_learner_tokens,
         ),
-        batcher=MicroBatcher(tokenizer, max_num_tokens=dataset.max_num_tokens),
+        batcher=kind.batcher(max_num_tokens=dataset.max_num_tokens),
         gangs=context.gangs,
         seed=seed + 1,
         num_steps=num_steps,
@@ -198,7 +197,7 @@ def open_reference_loss(
     """What a frozen translation model loses on a corpus; the same model is served from the same
     store.
 
-    :raises EmbeddingError: It is no encoder-decoder model, or its store cannot be opened.
+    :raises EmbeddingError: The model does not translate, or its store cannot be opened.
     """
     return ReferenceLoss.open(
         TranslationLoss(forward_pass, tokenizer),
@@ -208,8 +207,8 @@ def open_reference_loss(
     )
 
 
-def _check_same_vocabulary(model: TransformerModel, frozen: TransformerModel, section: str) -> None:
-    own, other = model.final_proj.output_dim, frozen.final_proj.output_dim
+def _check_same_vocabulary(kind: ModelKind, model: Module, frozen: Module, section: str) -> None:
+    own, other = kind.vocab_size(model), kind.vocab_size(frozen)
 
     if own != other:
         raise SelectionError(
@@ -263,58 +262,3 @@ def check_size(selector: BatchSelector, num_rows: int) -> None:
             f"{num_rows} pair(s) to train on: lower it, or train on them all with "
             f"batch_selector.name=iid."
         )
-
-
-def check_fit(model: TransformerModel, name: str, tokenizer: Tokenizer, max_seq_len: int) -> None:
-    """
-    :param name: What the model is called in messages.
-
-    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
-    """
-    check_sizes(
-        name,
-        tokenizer,
-        max_seq_len,
-        vocab_size=model.final_proj.output_dim,
-        # Targets go through the encoder, too.
-        longest=min(model.max_source_seq_len, model.max_target_seq_len),
-    )
-
-
-def check_sizes(
-    name: str, tokenizer: Tokenizer, max_seq_len: int, *, vocab_size: int, longest: int
-) -> None:
-    """
-    :param name: What the model is called in messages.
-    :param vocab_size: How many tokens it knows.
-    :param longest: How many it takes in a sequence.
-
-    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
-    """
-    size = tokenizer.vocab_info.size
-
-    if size > vocab_size:
-        raise TrainingError(
-            f"The tokenizer has {size} tokens, but {name} knows {vocab_size}; name ones that "
-            f"belong together."
-        )
-
-    if max_seq_len > longest:
-        raise TrainingError(
-            f"dataset.max_seq_len is {max_seq_len}, but {name} takes at most {longest} tokens; "
-            f"lower it."
-        )
-
-
-def check_languages(corpus: Corpus, tokenizer: Tokenizer) -> None:
-    """
-    :raises CorpusError: The tokenizer lacks a language of the corpus; the near ones are named.
-    """
-    known = tokenizer_languages(tokenizer)
-
-    if known is None:
-        return
-
-    for direction in corpus.directions:
-        for lang in direction:
-            check_language(lang, known, f"direction {direction}")

@@ -21,10 +21,12 @@ class PairsSection(DatasetSection):
     """A data set of the family ``parallel_text``, and how its pairs are batched."""
 
     max_seq_len: int = 256
-    """The most tokens of a side, special tokens included; longer pairs are passed over."""
+    """The most tokens of a side, of a decoder-only model in prompt and response together, special
+    tokens included; longer pairs are passed over."""
 
     max_num_tokens: int = 8192
-    """The most tokens of a side in a micro-batch, padding included."""
+    """The most tokens of a side in a micro-batch, of a decoder-only model in prompts and responses
+    together, padding included."""
 
     @override
     def validate(self) -> ValidationResult:
@@ -91,12 +93,13 @@ class BatchSelectorSection(SupportsStructure, Validatable):
     """The config of that selector."""
 
     num_learner_layers: int | None = None
-    """How many of the model's encoder layers the learner's similarity is taken from; ``None`` for
-    all."""
+    """How many of the model's encoder layers, or of a language model's layers, the learner's
+    similarity is taken from; ``None`` for all."""
 
     max_learner_tokens: int | None = None
     """How many tokens of a side, special ones left out, the learner looks at and the reference
-    model loses on; ``None`` for all. Training takes whole pairs."""
+    model loses on; ``None`` for all. Training takes whole pairs, and a prompt is always
+    whole."""
 
     @override
     def structure(self, resolver: DependencyResolver) -> None:

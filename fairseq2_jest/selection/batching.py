@@ -5,28 +5,30 @@ from __future__ import annotations
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.datasets import Seq2SeqBatch
 
-from fairseq2_jest.embedding.tokens import (
-    SequenceFormats,
-    TokenizedPairs,
-    batches_by_length,
-    pad,
-    padding_of,
-)
+from fairseq2_jest.embedding.pair_format import EncoderDecoderFormat, PairFormat
+from fairseq2_jest.embedding.tokens import TokenizedPairs, batches_by_length, pad
 from fairseq2_jest.selection.errors import SelectionError
 
 
 class MicroBatcher:
     """Collates pairs of like length into padded batches within a budget of tokens."""
 
-    def __init__(self, tokenizer: Tokenizer, *, max_num_tokens: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        max_num_tokens: int,
+        pair_format: PairFormat | None = None,
+    ) -> None:
         """
-        :param max_num_tokens: The most tokens of either side in a micro-batch, padding included;
-            only a pair that several ranks cannot share out may come on top.
+        :param max_num_tokens: The most tokens of a pass through the model, padding included: of
+            either side, or of both where they go through it as one sequence; only a pair that
+            several ranks cannot share out may come on top.
+        :param pair_format: By default that of encoder-decoder models.
 
         :raises EmbeddingError: The tokenizer has no padding token.
         """
-        self._formats = SequenceFormats(tokenizer)
-        self._pad_idx = padding_of(tokenizer)
+        self._format = EncoderDecoderFormat(tokenizer) if pair_format is None else pair_format
         self._max_num_tokens = max_num_tokens
 
     def batches(
@@ -69,18 +71,14 @@ class MicroBatcher:
         ]
 
     def lengths(self, pairs: TokenizedPairs) -> list[int]:
-        """The length of each pair's longer side in tokens, special tokens included."""
-        sources = self._formats.source_lengths(pairs)
-        targets = self._formats.lengths(pairs.target, pairs.target_langs, "target")
-
-        return [max(sides) for sides in zip(sources, targets, strict=True)]
+        """The tokens of each pair in a pass through the model, special tokens included."""
+        return self._format.pass_lengths(pairs)
 
     def collate(self, pairs: TokenizedPairs, *, example: object = None) -> Seq2SeqBatch:
         """One padded batch of the given pairs, in their order; ``example`` is carried along."""
-        sources = self._formats.sources(pairs)
-        targets = self._formats.sequences(pairs.target, pairs.target_langs, "target")
+        sources, targets = self._format.sequences(pairs)
 
-        source_seqs, source_lens = pad(sources, self._pad_idx)
-        target_seqs, target_lens = pad(targets, self._pad_idx)
+        source_seqs, source_lens = pad(sources, self._format.pad_idx)
+        target_seqs, target_lens = pad(targets, self._format.pad_idx)
 
         return Seq2SeqBatch(source_seqs, source_lens, target_seqs, target_lens, example=example)

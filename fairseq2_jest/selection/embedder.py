@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from fairseq2.gang import Gang, Gangs
-from fairseq2.models.transformer import TransformerModel
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import Module
 
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.learner import LearnerEncoder
@@ -47,8 +47,8 @@ class SuperBatchEmbedder:
         self._reference_loss = reference_loss if selector.needs_reference_loss else None
 
         self.filled_tokens = (0, 0)
-        """The tokens that the last super-batch took this rank through encoder and decoder of the
-        reference model, since its store lacked them."""
+        """The tokens that the last super-batch took this rank through the reference model, those
+        that are read and those that are predicted from, since its store lacked them."""
 
     def embed(self, rows: NDArray[np.int64], pairs: TokenizedPairs, progress: float) -> SuperBatch:
         """Takes the views of a super-batch; a collective.
@@ -112,13 +112,14 @@ class SuperBatchEmbedder:
         return listed if self._max_num_tokens is None else listed.cut(self._max_num_tokens)
 
     def passed_tokens(self, pairs: TokenizedPairs, shortlist: Tensor | None) -> tuple[float, int]:
-        """How many tokens went through encoder and decoder for the learner's view."""
+        """How many tokens went through the model for the learner's view: those that are read, and
+        those that are predicted from."""
         encoded, decoded = 0.0, 0
 
         pairs = self._looked_at(pairs, shortlist)
 
         if self._learner is not None:
-            encoded += self._learner.share_of_encoder * self._learner.num_tokens(pairs)
+            encoded += self._learner.share_of_layers * self._learner.num_tokens(pairs)
 
         if self._learner_loss is not None:
             sources, targets = self._learner_loss.num_tokens(pairs)
@@ -141,17 +142,17 @@ class SuperBatchEmbedder:
 
     @property
     def passes(self) -> tuple[float, float]:
-        """How many sides of a pair go through encoder and decoder for the learner's view, for each
+        """How many sides of a pair are read and predicted from for the learner's view, for each
         pair that is trained on; lengths taken as equal, and none as cut."""
         num_listed = self._selector.shortlist_size / self._selector.sub_batch_size
 
-        encoded = 0.0 if self._learner is None else 2.0 * self._learner.share_of_encoder
+        encoded = 0.0 if self._learner is None else 2.0 * self._learner.share_of_layers
         decoded = 0.0 if self._learner_loss is None else 1.0
 
         return num_listed * (encoded + decoded), num_listed * decoded
 
     @property
-    def reference_model(self) -> TransformerModel | None:
+    def reference_model(self) -> Module | None:
         """The model whose loss the selector asks for."""
         return None if self._reference_loss is None else self._reference_loss.model
 

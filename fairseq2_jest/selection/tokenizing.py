@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.corpus.sampling import CorpusSampler
-from fairseq2_jest.embedding.tokens import SequenceFormats, TokenizedPairs
+from fairseq2_jest.embedding.tokens import PairReader, SequenceFormats, TokenizedPairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class TokenizedSuperBatch:
     """Their tokens."""
 
     num_too_long: int
-    """How many rows were passed over because a side exceeds the sequence length."""
+    """How many rows were passed over because they exceed the sequence length."""
 
     sampler_state: dict[str, object]
     """What the next super-batch is read from."""
@@ -100,7 +100,7 @@ class SuperBatchReader:
     """Reads and tokenises super-batches one ahead, in a thread of its own."""
 
     def __init__(
-        self, sampler: CorpusSampler, tokenizer: PairTokenizer, super_batch_size: int
+        self, sampler: CorpusSampler, tokenizer: PairReader, super_batch_size: int
     ) -> None:
         self._sampler = sampler
         self._tokenizer = tokenizer

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
+from fairseq2.models.clm import CausalLM
 from fairseq2.models.transformer import TransformerModel
-from torch.nn import Module
+from torch.nn import Module, Parameter
+
+from fairseq2_jest.models.causal_lm import CausalParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +24,7 @@ class FlopsModel:
     """
 
     encoder: int
-    """Weights that multiply each source token."""
+    """Weights that multiply each source token; in a decoder-only model each token of a prompt."""
 
     decoder: int
     """Weights that multiply each target token, vocabulary projection included."""
@@ -30,24 +35,50 @@ class FlopsModel:
     frozen_decoder: int = 0
     """Those of the decoder's that are not trained."""
 
+    projects_source: bool = False
+    """Whether training projects source tokens to the vocabulary, too: it does with a prompt."""
+
     @staticmethod
-    def of(model: TransformerModel) -> FlopsModel:
-        """Counts the weights of a bare encoder-decoder model."""
-        final_proj = model.final_proj
+    def of(model: Module) -> FlopsModel:
+        """Counts the weights of a bare model.
 
-        projection = final_proj.input_dim * final_proj.output_dim
+        :raises ModelError: It is a decoder-only model whose parts are not known.
+        """
+        head: Module
 
-        is_frozen = not any(parameter.requires_grad for parameter in final_proj.parameters())
+        if isinstance(model, TransformerModel):
+            head, size = model.final_proj, (model.final_proj.input_dim, model.final_proj.output_dim)
+
+            encoder, decoder = (
+                list(stack.parameters()) for stack in (model.encoder, model.decoder)
+            )
+        else:
+            assert isinstance(model, CausalLM)
+
+            parts = CausalParts(model)
+
+            head, size = parts.head, (parts.dim, parts.vocab_size)
+
+            encoder = decoder = parts.layer_parameters()
+
+        # Tied to an embedding, it has no weights of its own.
+        projection = prod(size)
+
+        is_frozen = not any(parameter.requires_grad for parameter in head.parameters())
 
         return FlopsModel(
-            encoder=_num_weights(model.encoder),
-            decoder=_num_weights(model.decoder) + projection,
-            frozen_encoder=_num_frozen(model.encoder),
-            frozen_decoder=_num_frozen(model.decoder) + is_frozen * projection,
+            encoder=_num_weights(encoder),
+            decoder=_num_weights(decoder) + projection,
+            frozen_encoder=_num_frozen(encoder),
+            frozen_decoder=_num_frozen(decoder) + is_frozen * projection,
+            projects_source=encoder is decoder,
         )
 
     def training(self, source_tokens: int, target_tokens: int) -> float:
         """Forward and backward passes over a batch."""
+        if self.projects_source:
+            source_tokens, target_tokens = 0, source_tokens + target_tokens
+
         frozen = 2.0 * (self.frozen_encoder * source_tokens + self.frozen_decoder * target_tokens)
 
         return 3.0 * self.forward(source_tokens, target_tokens) - frozen
@@ -65,9 +96,9 @@ def predict_selection_cost(flops: FlopsModel, passes: tuple[float, float]) -> fl
     return flops.forward(*passes) / flops.training(1, 1)
 
 
-def _num_weights(module: Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _num_weights(parameters: Sequence[Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
 
 
-def _num_frozen(module: Module) -> int:
-    return sum(p.numel() for p in module.parameters() if not p.requires_grad)
+def _num_frozen(parameters: Sequence[Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters if not parameter.requires_grad)

@@ -26,6 +26,7 @@ from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.flops import FlopsModel
 from fairseq2_jest.training.metric_names import TOTALS
+from fairseq2_jest.training.pair_loss import EncoderDecoderLoss, PairLoss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +56,20 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
         flops: FlopsModel,
         clock: StepClock,
         *,
+        loss: PairLoss | None = None,
         reference_flops: FlopsModel | None = None,
         is_first_rank: bool = True,
     ) -> None:
         """
         :param model: The data parallel model.
         :param flops: Of that model.
+        :param loss: By default that of encoder-decoder models.
         :param reference_flops: Of the reference model, where the selection asks for one.
         :param is_first_rank: Whether this rank counts what all ranks share.
         """
         self._model = model
         self._criterion = criterion
+        self._loss = EncoderDecoderLoss() if loss is None else loss
         self._reader = reader
         self._flops = flops
         self._reference_flops = reference_flops
@@ -129,29 +133,16 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
 
     @override
     def process_batch(self, batch: Seq2SeqBatch, metric_bag: MetricBag) -> tuple[Tensor, int]:
-        input_batch, target_batch = batch.as_auto_regressive()
+        result = self._loss(self._model, batch, label_smoothing=self._criterion.label_smoothing)
 
-        source_seqs, source_layout = input_batch.as_source_input()
-        target_seqs, target_layout = input_batch.as_target_input()
-
-        loss: Tensor = self._model(
-            source_seqs,
-            source_layout,
-            target_seqs,
-            target_layout,
-            targets=target_batch.seqs,
-            label_smoothing=self._criterion.label_smoothing,
-        )
-
-        num_targets = target_batch.num_elements
+        loss, num_targets, given = result.loss, result.num_targets, result.given
 
         update_nll_loss_metric(metric_bag, loss, num_targets=num_targets)
-        update_seq2seq_batch_metrics(metric_bag, input_batch)
+        update_seq2seq_batch_metrics(metric_bag, given)
 
         with torch.inference_mode():
             self._count(
-                "training_flops",
-                self._flops.training(input_batch.num_source_elements, num_targets),
+                "training_flops", self._flops.training(given.num_source_elements, num_targets)
             )
 
         return loss, num_targets

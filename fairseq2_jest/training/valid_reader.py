@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.embedding.tokens import TokenizedPairs, batches_by_length
+from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs, batches_by_length
 from fairseq2_jest.selection.batching import MicroBatcher
-from fairseq2_jest.selection.tokenizing import PairTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
         self,
         corpus: Corpus,
         rows: NDArray[np.int64],
-        tokenizer: PairTokenizer,
+        tokenizer: PairReader,
         batcher: MicroBatcher,
         gang: Gang,
         *,
@@ -68,10 +67,10 @@ class ValidationReader(DataReader[Seq2SeqBatch]):
         self._next = 0
 
         self.num_too_long = len(rows) - self.num_kept
-        """How many are not, since a side exceeds the sequence length."""
+        """How many are not, since they exceed the sequence length."""
 
     def _group(
-        self, tokenizer: PairTokenizer, rows: NDArray[np.int64], max_num_tokens: int
+        self, tokenizer: PairReader, rows: NDArray[np.int64], max_num_tokens: int
     ) -> list[tuple[NDArray[np.int64], TokenizedPairs]]:
         kept, pairs = tokenizer(rows)
 

@@ -10,13 +10,17 @@ import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import Device
 from fairseq2.generation import Hypothesis as GeneratedHypothesis
-from fairseq2.generation import Seq2SeqGenerator, SequenceGenerationError
-from fairseq2.nn import BatchLayout
+from fairseq2.generation import SequenceGenerationError
 from torch import Tensor
 
 from fairseq2_jest.corpus.cleaning import normalize_text
 from fairseq2_jest.corpus.pair import Direction
-from fairseq2_jest.embedding.tokens import SequenceFormats, batches_by_length, layout_of, pad
+from fairseq2_jest.embedding.tokens import batches_by_length, layout_of, pad
+from fairseq2_jest.embedding.translation_format import (
+    AnyGenerator,
+    EncoderDecoderTranslation,
+    TranslationFormat,
+)
 from fairseq2_jest.translation.errors import TranslationError
 from fairseq2_jest.translation.result import Hypothesis, Translation
 from fairseq2_jest.translation.splitting import joint_of, split_text
@@ -37,7 +41,7 @@ class Translator:
 
     def __init__(
         self,
-        generator: Seq2SeqGenerator,
+        generator: AnyGenerator,
         tokenizer: Tokenizer,
         direction: Direction,
         *,
@@ -48,6 +52,7 @@ class Translator:
         long_lines: Literal["split", "report"] = "split",
         num_hypotheses: int = 1,
         autocast_dtype: torch.dtype | None = None,
+        translation: TranslationFormat | None = None,
     ) -> None:
         """
         :param max_source_len: The most tokens of a source, special tokens included.
@@ -55,20 +60,18 @@ class Translator:
         :param max_batch_size: The most texts, or parts of one, in a batch.
         :param num_hypotheses: At most as many as the generator gives.
         :param autocast_dtype: The dtype of ``torch.amp``; ``None`` for none.
+        :param translation: How ``generator`` is used; by default as one of an encoder-decoder
+            model.
 
         :raises fairseq2.error.NotSupportedError: The tokenizer lacks a language of ``direction``.
         """
-        formats = SequenceFormats(tokenizer)
-
-        pad_idx = tokenizer.vocab_info.pad_idx
+        translation = translation or EncoderDecoderTranslation(tokenizer, direction)
 
         self._generator = generator
-        self._encode = tokenizer.create_raw_encoder()
-        self._decode = tokenizer.create_decoder(skip_special_tokens=True)
-        self._format = formats.get(direction.source, "source")
-        self._prompt = formats.get(direction.target, "target").prefix.to(device)
+        self._translation = translation
+        self._encode = translation.encode
+        self._format = translation.source
         self._joint = joint_of(direction.target)
-        self._pad_idx = 0 if pad_idx is None else pad_idx
         self._device = device
         self._max_source_len = max_source_len
         self._max_num_tokens = max_num_tokens
@@ -160,26 +163,20 @@ class Translator:
                 yield batch[begin : begin + self._max_batch_size]
 
     def _generate(self, sources: Sequence[Tensor]) -> list[list[GeneratedHypothesis]]:
-        seqs, lengths = pad(sources, self._pad_idx)
+        seqs, lengths = pad(sources, self._translation.pad_idx)
 
         seqs = seqs.to(self._device)
-
-        prompt = self._prompt.expand(len(sources), -1)
 
         dtype = self._autocast_dtype
 
         try:
             with torch.autocast(self._device.type, dtype) if dtype is not None else nullcontext():
-                output = self._generator(
-                    seqs, layout_of(seqs, lengths), prompt, BatchLayout.of(prompt)
-                )
+                return self._translation.search(self._generator, seqs, layout_of(seqs, lengths))
         except SequenceGenerationError as ex:
             raise TranslationError(
                 "The model gives NaN where it should give probabilities; set model.dtype to "
                 "float32 or bfloat16 if it is float16, else its weights are damaged."
             ) from ex
-
-        return output.hypotheses
 
     def _part(self, hypotheses: Sequence[GeneratedHypothesis]) -> _Part:
         if not hypotheses:
@@ -191,7 +188,7 @@ class Translator:
         return [
             (
                 Hypothesis(
-                    text=normalize_text(self._decode(hypothesis.seq)),
+                    text=normalize_text(self._translation.decode(hypothesis.seq)),
                     score=0.0 if hypothesis.score is None else float(hypothesis.score),
                 ),
                 len(hypothesis.seq),

@@ -38,9 +38,9 @@ def load(preset: str, overrides: Sequence[str]) -> FinetuneConfig:
         return config
 
 
-def finetune(out: Path, *overrides: str) -> None:
-    """A run of `demo-jest` that chooses 12 of each 60 pairs."""
-    config = load("demo-jest", [*TINY, *overrides])
+def finetune(out: Path, *overrides: str, preset: str = "demo-jest") -> None:
+    """A run of a preset that chooses 12 of each 60 pairs."""
+    config = load(preset, [*TINY, *overrides])
 
     run(FinetuneRecipe(), config, out, no_rich=True, no_progress=True)
 

@@ -15,8 +15,8 @@ from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
 from fairseq2_jest.recipes.backtranslate.recipe import unchecked_languages
+from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.translate.check import name_of_model
-from fairseq2_jest.recipes.translate.recipe import check_direction
 from fairseq2_jest.translation.config import input_format
 from fairseq2_jest.translation.source import open_source
 
@@ -50,9 +50,11 @@ def check(config: BacktranslateConfig) -> list[str]:
 
     lines += unchecked_languages(config, languages)
 
-    reverse = check_direction(
-        direction.reversed(), RecipeContext(get_dependency_resolver()).get_tokenizer()
-    )
+    context, reverse = RecipeContext(get_dependency_resolver()), direction.reversed()
+
+    kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
+
+    kind.check_direction(reverse)
 
     lines += [f"pairs: {direction}", f"model: {name_of_model(config)}, {reverse}"]
 

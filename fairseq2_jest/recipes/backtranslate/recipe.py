@@ -20,9 +20,9 @@ from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
 from fairseq2_jest.recipes.backtranslate.task import BacktranslateTask
 from fairseq2_jest.recipes.manifest import claim
+from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.translate.identity import identity_of_translator
 from fairseq2_jest.recipes.translate.recipe import (
-    check_direction,
     create_translator,
     missing_blocks,
     open_input,
@@ -59,7 +59,11 @@ class BacktranslateRecipe(Recipe):
 
         tokenizer = context.get_tokenizer()
 
-        reverse = check_direction(direction.reversed(), tokenizer)
+        kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+        reverse = direction.reversed()
+
+        kind.check_direction(reverse)
 
         claim(
             context.output_dir,
@@ -67,6 +71,7 @@ class BacktranslateRecipe(Recipe):
                 "text": prepared.manifest.digest,
                 "seed": seed_of_draws(config),
                 **identity_of_translator(config, context.resolver),
+                **kind.identity(),
             },
             context.gangs.root,
             results="back-translations",
@@ -90,7 +95,7 @@ class BacktranslateRecipe(Recipe):
             table,
             shards,
             missing,
-            create_translator(context, tokenizer, reverse) if missing else None,
+            create_translator(context, tokenizer, reverse, kind) if missing else None,
             lambda: context.resolver.resolve(ComponentManager).create_component(
                 ReferenceEncoder, config.reference_encoder.name, config.reference_encoder.config
             ),

@@ -14,8 +14,8 @@ from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.finetune.comet import FIELD
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.schedule import schedule_warning
+from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.reading import (
-    check_languages,
     check_reference_model,
     check_size,
     create_selector,
@@ -35,6 +35,8 @@ def check(config: FinetuneConfig) -> list[str]:
 
     dataset, tokenizer = context.get_dataset_as(ParallelText), context.get_tokenizer()
 
+    kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
     lines = []
 
     for split in (config.dataset.train_split, config.dataset.valid_split):
@@ -43,7 +45,7 @@ def check(config: FinetuneConfig) -> list[str]:
 
         corpus = dataset.open(split)
 
-        check_languages(corpus, tokenizer)
+        kind.check_languages(corpus)
 
         directions = ", ".join(str(direction) for direction in corpus.directions)
 

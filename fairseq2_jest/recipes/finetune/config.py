@@ -23,6 +23,7 @@ from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
 from fairseq2_jest.adapters.lora_config import LoraConfig
+from fairseq2_jest.corpus.prompt import PromptConfig
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
 from fairseq2_jest.evaluation.validation import ValidationConfig
 from fairseq2_jest.recipes.sections import (
@@ -47,6 +48,9 @@ class FinetuneConfig(Validatable):
 
     tokenizer: TokenizerSection = field(default_factory=lambda: TokenizerSection(name="nllb-200"))
     """Its tokenizer."""
+
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    """How a decoder-only model is asked for a translation."""
 
     dataset: BitextSection = field(default_factory=lambda: BitextSection(family="parallel_text"))
     """The bitext."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import torch
 from fairseq2.checkpoint import CheckpointDir
-from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.logging import log
-from fairseq2.models.transformer import TransformerModel
 from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.recipe.composition import register_reference_model
 from fairseq2.runtime.dependency import DependencyContainer
@@ -17,7 +15,6 @@ from typing_extensions import override
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.evaluation.validation import TranslationEvalUnit
-from fairseq2_jest.models.generation import ignore_prompt_scores
 from fairseq2_jest.recipes.adapting import attach_adapter
 from fairseq2_jest.recipes.export.export import tokenizer_file
 from fairseq2_jest.recipes.export.hook import complete_exports
@@ -25,15 +22,12 @@ from fairseq2_jest.recipes.finetune.comet import open_comet
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
 from fairseq2_jest.recipes.finetune.schedule import schedule_warning
+from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
 from fairseq2_jest.recipes.reading import (
-    check_fit,
-    check_languages,
     check_size,
     create_selecting_reader,
     create_selector,
 )
-from fairseq2_jest.selection.batching import MicroBatcher
-from fairseq2_jest.selection.tokenizing import PairTokenizer
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.early_stopping import PatienceEarlyStopper, set_early_stopper
 from fairseq2_jest.training.errors import TrainingError
@@ -43,7 +37,7 @@ from fairseq2_jest.training.valid_reader import ValidationReader, rows_of_direct
 
 
 class FinetuneRecipe(Recipe):
-    """Fine-tunes an encoder-decoder model on the pairs that a batch selector chooses."""
+    """Fine-tunes a model on the pairs that a batch selector chooses."""
 
     @override
     def register(self, container: DependencyContainer) -> None:
@@ -82,17 +76,19 @@ class FinetuneRecipe(Recipe):
 
         tokenizer = context.get_tokenizer()
 
-        check_languages(corpus, tokenizer)
+        kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+        kind.check_languages(corpus)
 
         check_size(create_selector(context, config.batch_selector), len(corpus))
 
-        valid_readers = self._validation_readers(context, dataset, tokenizer)
+        valid_readers = self._validation_readers(context, dataset, kind)
 
         comet = open_comet(config.validation.comet, context) if valid_readers else None
 
-        model = context.get_model_as(TransformerModel)
+        model = context.get_model_as(kind.model_class)
 
-        check_fit(model, "the model", tokenizer, config.dataset.max_seq_len)
+        kind.check_fit(model, "the model", config.dataset.max_seq_len)
 
         reader = create_selecting_reader(
             context,
@@ -108,6 +104,7 @@ class FinetuneRecipe(Recipe):
             autocast_dtype=_autocast_dtype(config),
             log_file=context.output_dir / "selection.jsonl",
             audit=config.selection_audit,
+            kind=kind,
         )
 
         flops = FlopsModel.of(model)
@@ -134,20 +131,30 @@ class FinetuneRecipe(Recipe):
             reader,
             flops,
             clock,
+            loss=kind.loss,
             reference_flops=None
             if reader.embedder.reference_model is None
             else FlopsModel.of(reader.embedder.reference_model),
             is_first_rank=context.gangs.dp.rank == 0,
         )
 
-        generator = context.get_seq2seq_generator() if config.validation.translates else None
+        section, generator = config.seq2seq_generator, None
 
-        # The directions share it: one hook.
-        if generator is not None:
-            ignore_prompt_scores(generator)
+        # The directions share it.
+        if valid_readers and config.validation.translates:
+            generator = kind.create_generator(context, section)
 
         valid_units = [
-            TranslationEvalUnit(dp_model, tokenizer, direction, config.validation, generator, comet)
+            TranslationEvalUnit(
+                dp_model,
+                tokenizer,
+                direction,
+                config.validation,
+                generator,
+                comet,
+                loss=kind.loss,
+                translation=kind.translation(direction, section),
+            )
             for direction in valid_readers
         ]
 
@@ -176,7 +183,7 @@ class FinetuneRecipe(Recipe):
         return trainer
 
     def _validation_readers(
-        self, context: RecipeContext, dataset: ParallelText, tokenizer: Tokenizer
+        self, context: RecipeContext, dataset: ParallelText, kind: ModelKind
     ) -> dict[Direction, ValidationReader]:
         config = context.get_config_as(FinetuneConfig)
 
@@ -185,17 +192,17 @@ class FinetuneRecipe(Recipe):
 
         corpus = dataset.open(config.dataset.valid_split)
 
-        check_languages(corpus, tokenizer)
+        kind.check_languages(corpus)
 
-        pair_tokenizer = PairTokenizer(corpus, tokenizer, max_seq_len=config.dataset.max_seq_len)
+        pair_reader = kind.pair_reader(corpus, max_seq_len=config.dataset.max_seq_len)
 
-        batcher = MicroBatcher(tokenizer, max_num_tokens=config.dataset.max_num_tokens)
+        batcher = kind.batcher(max_num_tokens=config.dataset.max_num_tokens)
 
         readers = {
             direction: ValidationReader(
                 corpus,
                 rows_of_direction(corpus, index),
-                pair_tokenizer,
+                pair_reader,
                 batcher,
                 context.gangs.dp,
                 max_num_tokens=config.dataset.max_num_tokens,

@@ -19,16 +19,18 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import Corpus, ParallelText
 from fairseq2_jest.corpus.manifest import json_sha256
-from fairseq2_jest.corpus.prompt import Prompt
+from fairseq2_jest.corpus.prompt import Prompt, PromptConfig
 from fairseq2_jest.embedding.prompting import PromptTokenizer
+from fairseq2_jest.embedding.tokens import PairReader
 from fairseq2_jest.influence.errors import InfluenceError
-from fairseq2_jest.influence.fitting import PairReader
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import find_layers
 from fairseq2_jest.influence.model_kinds import create_pair_model
 from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
+from fairseq2_jest.recipes.languages import check_direction
 from fairseq2_jest.recipes.manifest import claim
-from fairseq2_jest.recipes.reading import check_languages, check_sizes, open_reference
+from fairseq2_jest.recipes.model_kinds import check_sizes
+from fairseq2_jest.recipes.reading import open_reference
 from fairseq2_jest.recipes.select.choosing import RowFeatures
 from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.identity import identity_of
@@ -144,6 +146,7 @@ class _Sections:
     run: RunSection
     model: ReferenceModelSection
     tokenizer: TokenizerSection
+    prompt: PromptConfig
     common: CommonSection
 
 
@@ -171,6 +174,7 @@ def _warm_up(config: SelectConfig, context: RecipeContext) -> None:
             run=run,
             model=resolver.resolve(ReferenceModelSection, key="model"),
             tokenizer=config.tokenizer,
+            prompt=config.prompt,
             common=resolver.resolve(CommonSection),
         ),
         resolver,
@@ -186,7 +190,8 @@ def _open_corpora(config: SelectConfig, context: RecipeContext) -> _Corpora:
 
     tokenizer = context.get_tokenizer()
 
-    check_languages(pool, tokenizer)
+    for direction in pool.directions:
+        check_direction(direction, tokenizer)
 
     return _Corpora(
         dataset=dataset, pool=pool, trusted=trusted, seed_rows=seed_rows, tokenizer=tokenizer

@@ -13,11 +13,11 @@ from fairseq2.gang import Gang
 from fairseq2.logging import log
 from fairseq2.utils.progress import ProgressReporter
 
-from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.influence.diagnosis import diagnose
 from fairseq2_jest.influence.directions import discarded_energy
 from fairseq2_jest.influence.errors import InfluenceError
-from fairseq2_jest.influence.fitting import PairReader, Workplace, fit_curvature, fit_seeds
+from fairseq2_jest.influence.fitting import Workplace, fit_curvature, fit_seeds
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection

@@ -124,6 +124,7 @@ def _finetune_config(config: SelectConfig, section: WarmupSection) -> FinetuneCo
     return FinetuneConfig(
         model=_model_section(config),
         tokenizer=config.tokenizer,
+        prompt=config.prompt,
         dataset=BitextSection(
             name=dataset.name,
             family=dataset.family,

@@ -6,8 +6,8 @@ from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
-from fairseq2_jest.recipes.translate.recipe import check_direction
 from fairseq2_jest.translation.config import input_format, output_format
 from fairseq2_jest.translation.rendering import create_renderer
 from fairseq2_jest.translation.source import open_source
@@ -35,7 +35,11 @@ def check(config: TranslateConfig) -> list[str]:
 
     context = RecipeContext(get_dependency_resolver())
 
-    direction = check_direction(parse_direction(config.direction), context.get_tokenizer())
+    direction = parse_direction(config.direction)
+
+    kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
+
+    kind.check_direction(direction)
 
     return [*lines, f"direction: {direction}", f"model: {name_of_model(config)}"]
 

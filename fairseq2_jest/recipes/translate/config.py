@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.errors import CorpusError
 from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.corpus.prompt import PromptConfig
 from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
 from fairseq2_jest.translation.batched_search import BATCHED_BEAM_SEARCH
 from fairseq2_jest.translation.config import InputConfig, OutputConfig, TranslationConfig
@@ -45,6 +46,9 @@ class TranslatorConfig(Validatable):
 
     tokenizer: TokenizerSection = field(default_factory=lambda: TokenizerSection(name="nllb-200"))
     """Its tokenizer."""
+
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    """How a decoder-only model is asked for a translation; taken from ``run``, too."""
 
     translation: TranslationConfig = field(default_factory=TranslationConfig)
     """How lines become batches."""

@@ -9,17 +9,15 @@ from fairseq2.assets import AssetCardError
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.error import NotSupportedError
 from fairseq2.logging import log
-from fairseq2.models.seq2seq import Seq2SeqModel
 from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.task import Task
+from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.cli.output import check_writable
-from fairseq2_jest.corpus.languages import check_language
 from fairseq2_jest.corpus.pair import Direction, parse_direction
-from fairseq2_jest.models.generation import ignore_prompt_scores
-from fairseq2_jest.recipes.languages import tokenizer_languages
 from fairseq2_jest.recipes.manifest import claim
+from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
 from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
 from fairseq2_jest.recipes.translate.identity import identity_of
 from fairseq2_jest.recipes.translate.standard_input import (
@@ -36,7 +34,7 @@ from fairseq2_jest.translation.translator import Translator
 
 
 class TranslateRecipe(Recipe):
-    """Translates a file with an encoder-decoder model."""
+    """Translates a file."""
 
     @override
     def create_task(self, context: RecipeContext) -> Task:
@@ -58,11 +56,15 @@ class TranslateRecipe(Recipe):
 
         tokenizer = context.get_tokenizer()
 
-        direction = check_direction(parse_direction(config.direction), tokenizer)
+        kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+        direction = parse_direction(config.direction)
+
+        kind.check_direction(direction)
 
         claim(
             context.output_dir,
-            identity_of(config, survey, context.resolver),
+            {**identity_of(config, survey, context.resolver), **kind.identity()},
             context.gangs.root,
             results="translations",
             pattern="shards/[!.]*",
@@ -80,7 +82,7 @@ class TranslateRecipe(Recipe):
 
         if missing:
             translator = create_translator(
-                context, tokenizer, direction, num_hypotheses=config.output.num_hypotheses
+                context, tokenizer, direction, kind, num_hypotheses=config.output.num_hypotheses
             )
 
         return TranslateTask(
@@ -103,21 +105,13 @@ class TranslateRecipe(Recipe):
         return TranslateConfig
 
 
-def check_direction(direction: Direction, tokenizer: Tokenizer) -> Direction:
-    """
-    :raises CorpusError: The tokenizer lacks a language; the near ones are named.
-    """
-    known = tokenizer_languages(tokenizer)
-
-    if known is not None:
-        for lang in direction:
-            check_language(lang, known, f"direction {direction}")
-
-    return direction
-
-
 def create_translator(
-    context: RecipeContext, tokenizer: Tokenizer, direction: Direction, *, num_hypotheses: int = 1
+    context: RecipeContext,
+    tokenizer: Tokenizer,
+    direction: Direction,
+    kind: ModelKind,
+    *,
+    num_hypotheses: int = 1,
 ) -> Translator:
     """Loads the model of the recipe's config; a collective.
 
@@ -129,7 +123,7 @@ def create_translator(
     config = context.get_config_as(TranslatorConfig)
 
     try:
-        model = context.get_model_as(Seq2SeqModel)
+        model = context.get_model_as(kind.model_class)
     except AssetCardError as ex:
         if config.run.path is None:
             raise
@@ -139,11 +133,9 @@ def create_translator(
             "damaged; name another in run.checkpoint, or copy it again."
         ) from ex
 
-    _check_model(model, tokenizer, config.translation.max_source_len)
+    _check_model(kind, model, tokenizer, config.translation.max_source_len)
 
-    generator = context.get_seq2seq_generator()
-
-    ignore_prompt_scores(generator)
+    generator = kind.create_generator(context, config.seq2seq_generator)
 
     amp = config.generator
 
@@ -161,6 +153,7 @@ def create_translator(
             long_lines=settings.long_lines,
             num_hypotheses=num_hypotheses,
             autocast_dtype=amp.amp_dtype if amp.amp and amp.amp_dtype != torch.float32 else None,
+            translation=kind.translation(direction, config.seq2seq_generator),
         )
     except NotSupportedError as ex:
         raise TranslationError(
@@ -230,16 +223,16 @@ def missing_blocks(context: RecipeContext, shards: Shards) -> list[int]:
     return missing
 
 
-def _check_model(model: Seq2SeqModel, tokenizer: Tokenizer, max_source_len: int) -> None:
-    if max_source_len > model.max_source_seq_len:
+def _check_model(kind: ModelKind, model: Module, tokenizer: Tokenizer, max_source_len: int) -> None:
+    longest, known = kind.longest_source(model), kind.vocab_size(model)
+
+    if max_source_len > longest:
         raise TranslationError(
             f"translation.max_source_len is {max_source_len}, but the model takes at most "
-            f"{model.max_source_seq_len} tokens; lower it."
+            f"{longest} tokens; lower it."
         )
 
-    known = getattr(getattr(model, "final_proj", None), "output_dim", None)
-
-    if isinstance(known, int) and tokenizer.vocab_info.size > known:
+    if tokenizer.vocab_info.size > known:
         raise TranslationError(
             f"The tokenizer has {tokenizer.vocab_info.size} tokens, but the model knows {known}; "
             "name the tokenizer that belongs to the model."

@@ -236,8 +236,8 @@ def test_mixed_precision_changes_little_and_stays_inside() -> None:
     assert not torch.is_autocast_enabled("cpu")
 
 
-def test_a_model_without_an_encoder_is_refused_in_a_sentence() -> None:
-    expected = r"needs an encoder-decoder model, but the model is a Linear; .*learner_weight to 0"
+def test_a_model_of_neither_kind_is_refused_in_a_sentence() -> None:
+    expected = r"is a Linear, which is neither an encoder-decoder model nor .*learner_weight to 0"
 
     with pytest.raises(EmbeddingError, match=expected) as info:
         learner_of(torch.nn.Linear(2, 2))
@@ -269,7 +269,7 @@ def test_the_first_layers_alone_are_the_view_of_an_encoder_cut_there(num_layers:
 
     total = len(learner.encoder.layers)
 
-    assert early.share_of_encoder == num_layers / total
+    assert early.share_of_layers == num_layers / total
 
     learner.encoder.layers = learner.encoder.layers[:num_layers]
 

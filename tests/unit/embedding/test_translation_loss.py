@@ -128,8 +128,8 @@ def test_tokens_are_all_that_pass_through() -> None:
     assert loss.num_tokens(pairs) == (passed["encoder"], passed["decoder"])
 
 
-def test_a_model_without_an_encoder_is_refused() -> None:
-    with pytest.raises(EmbeddingError, match="needs an encoder-decoder model"):
+def test_a_model_of_neither_kind_is_refused() -> None:
+    with pytest.raises(EmbeddingError, match="neither an encoder-decoder model nor"):
         TranslationLoss(
             ForwardPass(torch.nn.Linear(1, 1), device=CPU, max_num_tokens=10), tokenizer()
         )

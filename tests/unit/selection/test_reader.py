@@ -14,6 +14,7 @@ import torch
 from fairseq2.datasets import Seq2SeqBatch
 from fairseq2.device import CPU
 from fairseq2.gang import FakeGang, Gangs
+from fairseq2.models.transformer import TransformerModel
 from torch import Tensor
 
 from fairseq2_jest.corpus.dataset import Corpus
@@ -231,9 +232,9 @@ def test_ranks_share_the_work_of_embedding_and_the_figures(corpus: Corpus, tmp_p
 
         embedded: list[int] = []
 
-        reader.embedder._learner._model.encoder_frontend.register_forward_hook(
-            lambda module, inputs, output: embedded.append(len(inputs[0]))
-        )
+        reader.embedder._learner._pass.model.get_submodule(
+            "encoder_frontend"
+        ).register_forward_hook(lambda module, inputs, output: embedded.append(len(inputs[0])))
 
         next(reader)
 
@@ -458,7 +459,7 @@ def test_the_learners_tokens_are_all_that_its_encoder_embeds(
 
     embedded: list[int] = []
 
-    reader.embedder._learner._model.encoder_frontend.register_forward_hook(
+    reader.embedder._learner._pass.model.get_submodule("encoder_frontend").register_forward_hook(
         lambda module, inputs, output: embedded.append(sum(inputs[1].seq_lens))
     )
 
@@ -479,7 +480,7 @@ def test_the_learner_looks_at_the_first_tokens_and_training_takes_all(
 
     lengths: list[int] = []
 
-    reader.embedder._learner._model.encoder_frontend.register_forward_hook(
+    reader.embedder._learner._pass.model.get_submodule("encoder_frontend").register_forward_hook(
         lambda module, inputs, output: lengths.extend(inputs[1].seq_lens)
     )
 
@@ -554,7 +555,11 @@ def test_the_passes_of_a_step_are_foretold(
     )
 
     if reader.embedder._learner is not None:
-        learner = reader.embedder._learner._model
+        embedding = reader.embedder._learner._pass.model
+
+        assert isinstance(embedding, TransformerModel)
+
+        learner = embedding
 
     passed = Counter[str]()
 
