@@ -20,7 +20,7 @@ OVERRIDES = (
     "translation.max_num_tokens=200",
     "input.builtin=null",
     # The model says things in no language.
-    "filters.min_language_probability=null",
+    "filters.min_language_likelihood=null",
     "filters.max_loop_share=null",
     "filters.max_length_ratio=.inf",
 )

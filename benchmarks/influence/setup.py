@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.arms import Arm, checkpoint, run_arms
 from benchmarks.builtin import split, write_config
@@ -13,7 +14,7 @@ NUM_POOL_PAIRS = 12_000
 
 NOISE_SHARE = 0.5
 
-POOL = {"part": "pool", "size": NUM_POOL_PAIRS, "noise_share": NOISE_SHARE}
+POOL: dict[str, Any] = {"part": "pool", "size": NUM_POOL_PAIRS, "noise_share": NOISE_SHARE}
 
 NUM_WARM_UP_STEPS = 100
 """Of 100 pairs of the pool, its noise included."""

@@ -126,7 +126,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     ]
 
     def rate(group: Sequence[Mapping[str, Any]]) -> float:
-        return median(run["pairs"] / run["scoring_seconds"] for run in group)
+        return median(float(run["pairs"] / run["scoring_seconds"]) for run in group)
 
     for (num_pairs, side), group in sorted(groups.items(), key=lambda item: _place(*item[0])):
         ours = groups.get((num_pairs, OURS))

@@ -20,9 +20,10 @@ class MonolingualConfig(Validatable):
     reject_duplicates: bool = True
     """Whether a line is rejected that came before, but for case."""
 
-    min_language_probability: float | None = 0.1
-    """A line is rejected if the probability of its language is lower; ``None`` for no limit. A
-    language that cannot be identified is not checked, which is said."""
+    min_language_likelihood: float | None = 0.2
+    """A line is rejected if its language is less likely than that, as a share of the likeliest
+    language's likelihood; ``None`` for no limit. A language that cannot be identified is not
+    checked, which is said."""
 
     max_reject_share: float = 0.5
     """If a larger share of the lines is rejected, the run ends before a model loads."""
@@ -38,7 +39,7 @@ class MonolingualConfig(Validatable):
                 f"{self.max_chars}."
             )
 
-        _check_share(self.min_language_probability, "min_language_probability", result)
+        _check_share(self.min_language_likelihood, "min_language_likelihood", result)
         _check_share(self.max_reject_share, "max_reject_share", result)
 
         return result
@@ -63,9 +64,8 @@ class FilterConfig(Validatable):
     """A pair is rejected if one stretch of the source in which something comes four times or more
     in a row is a larger share of it, and of the target there is no such; ``None`` for no limit."""
 
-    min_language_probability: float | None = 0.1
-    """A pair is rejected if the probability of the source's language is lower; ``None`` for no
-    limit."""
+    min_language_likelihood: float | None = 0.2
+    """The same for the language of a source; ``None`` for no limit."""
 
     min_reference_score: float | None = None
     """A pair is rejected if the reference encoder gives it a lower cosine; ``None`` for no
@@ -79,7 +79,7 @@ class FilterConfig(Validatable):
         if self.length_slack < 0:
             result.add_error("`length_slack` must not be negative.")
 
-        for name in ("max_copied_share", "max_loop_share", "min_language_probability"):
+        for name in ("max_copied_share", "max_loop_share", "min_language_likelihood"):
             _check_share(getattr(self, name), name, result)
 
         score = self.min_reference_score

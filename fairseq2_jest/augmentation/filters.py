@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Final
 
 from fairseq2_jest.augmentation.config import FilterConfig
-from fairseq2_jest.augmentation.language_identification import LanguageProbability, is_of_language
+from fairseq2_jest.augmentation.language_identification import LanguageLikelihood, is_of_language
 from fairseq2_jest.corpus.cleaning import Reason, pair_damage
 from fairseq2_jest.corpus.config import CleaningConfig
 
@@ -27,7 +27,7 @@ _WORD: Final = re.compile(r"\w+")
 class PairFilter:
     """Says why a synthetic pair is rejected."""
 
-    def __init__(self, config: FilterConfig, source_language: LanguageProbability) -> None:
+    def __init__(self, config: FilterConfig, source_language: LanguageLikelihood) -> None:
         self._config = config
         self._language = source_language
 
@@ -54,7 +54,7 @@ class PairFilter:
         if loops is not None and loop_share(source) > loops >= loop_share(target):
             return Reason.LOOP
 
-        if not is_of_language(source, self._language, config.min_language_probability):
+        if not is_of_language(source, self._language, config.min_language_likelihood):
             return Reason.LANGUAGE
 
         return None

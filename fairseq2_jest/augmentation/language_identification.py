@@ -8,8 +8,10 @@ from typing import Any
 from fairseq2_jest.corpus.languages import language_keys
 
 
-class LanguageProbability:
-    """How probable it is that a text is in one language.
+class LanguageLikelihood:
+    """How likely it is that a text is in one language.
+
+    Of a text that may be in any language, such as a name, it is high for all of them.
 
     The model is that of py3langid: naive Bayes over n-grams of bytes for 140 languages (Lui and
     Baldwin 2012, "langid.py: An Off-the-shelf Language Identification Tool").
@@ -28,15 +30,18 @@ class LanguageProbability:
         return self._label is not None
 
     def __call__(self, text: str) -> float:
-        """The probability, 1 where the language is not known."""
+        """The likelihood as a share of the likeliest language's, 1 where the language is not
+        known."""
         if self._label is None:
             return 1.0
 
-        return float(dict(_identifier().rank(text))[self._label])
+        ranked = _identifier().rank(text)
+
+        return float(dict(ranked)[self._label] / ranked[0][1])
 
 
-def is_of_language(text: str, language: LanguageProbability, threshold: float | None) -> bool:
-    """Whether the probability reaches ``threshold``, of which there may be none."""
+def is_of_language(text: str, language: LanguageLikelihood, threshold: float | None) -> bool:
+    """Whether the likelihood reaches ``threshold``, of which there may be none."""
     return threshold is None or language(text) >= threshold
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq2_jest.augmentation.config import MonolingualConfig
-from fairseq2_jest.augmentation.language_identification import LanguageProbability, is_of_language
+from fairseq2_jest.augmentation.language_identification import LanguageLikelihood, is_of_language
 from fairseq2_jest.corpus.cleaning import Reason
 from fairseq2_jest.corpus.config import compression_of
 from fairseq2_jest.corpus.prepare import PreparedCorpus, cleaning_key, prepare_lines
@@ -110,7 +110,7 @@ def first_places(texts: Iterable[str]) -> NDArray[np.bool_]:
 
 
 def prepare_monolingual(
-    reader: Reader, cleaning: MonolingualConfig, language: LanguageProbability, root: Path
+    reader: Reader, cleaning: MonolingualConfig, language: LanguageLikelihood, root: Path
 ) -> PreparedCorpus:
     """The prepared table of the lines to translate, made where it is not there yet.
 
@@ -148,14 +148,14 @@ def prepare_monolingual(
 
 
 def line_damage(
-    text: str, config: MonolingualConfig, language: LanguageProbability
+    text: str, config: MonolingualConfig, language: LanguageLikelihood
 ) -> Reason | None:
     """Why a line is rejected, or ``None``."""
     if len(text) < config.min_chars:
         return Reason.TARGET_TOO_SHORT
     if len(text) > config.max_chars:
         return Reason.TARGET_TOO_LONG
-    if not is_of_language(text, language, config.min_language_probability):
+    if not is_of_language(text, language, config.min_language_likelihood):
         return Reason.LANGUAGE
 
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
-from fairseq2_jest.augmentation.language_identification import LanguageProbability
+from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
 from fairseq2_jest.augmentation.monolingual import FileLines, prepare_monolingual
 from fairseq2_jest.cache import cache_dir
 from fairseq2_jest.corpus.pair import parse_direction
@@ -31,7 +31,7 @@ def check(config: BacktranslateConfig) -> list[str]:
     """
     direction = parse_direction(config.direction)
 
-    languages = [LanguageProbability(lang) for lang in direction]
+    languages = [LanguageLikelihood(lang) for lang in direction]
 
     reader: Reader | None = None
 

@@ -9,7 +9,7 @@ from fairseq2.recipe.config import BeamSearchConfig
 from fairseq2.task import Task
 from typing_extensions import override
 
-from fairseq2_jest.augmentation.language_identification import LanguageProbability
+from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
 from fairseq2_jest.augmentation.monolingual import FileLines, prepare_monolingual
 from fairseq2_jest.cache import cache_dir
 from fairseq2_jest.corpus.pair import parse_direction
@@ -50,7 +50,7 @@ class BacktranslateRecipe(Recipe):
         else:
             reader = FileLines(open_input(context, direction.target), config.input)
 
-        languages = [LanguageProbability(lang) for lang in direction]
+        languages = [LanguageLikelihood(lang) for lang in direction]
 
         for line in unchecked_languages(config, languages):
             log.warning("{}", line)
@@ -115,10 +115,10 @@ def seed_of_draws(config: BacktranslateConfig) -> int | None:
 
 
 def unchecked_languages(
-    config: BacktranslateConfig, languages: list[LanguageProbability]
+    config: BacktranslateConfig, languages: list[LanguageLikelihood]
 ) -> list[str]:
     """A line about each language that is to be identified, but is not known."""
-    limits = (config.filters.min_language_probability, config.cleaning.min_language_probability)
+    limits = (config.filters.min_language_likelihood, config.cleaning.min_language_likelihood)
 
     return [
         f"Whether a text is in {language.lang} is not checked, since py3langid does not know it."

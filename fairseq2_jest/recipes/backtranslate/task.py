@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from fairseq2_jest.augmentation.errors import AugmentationError
 from fairseq2_jest.augmentation.filters import PairFilter
-from fairseq2_jest.augmentation.language_identification import LanguageProbability
+from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
 from fairseq2_jest.augmentation.noise import SourceNoise
 from fairseq2_jest.corpus.cleaning import Reason
 from fairseq2_jest.corpus.pair import Direction
@@ -57,7 +57,7 @@ class BacktranslateTask(BlockTranslationTask):
         missing: list[int],
         translator: Translator | None,
         load_reference: Callable[[], ReferenceEncoder],
-        source_language: LanguageProbability,
+        source_language: LanguageLikelihood,
         *,
         gangs: Gangs,
         output_dir: Path,

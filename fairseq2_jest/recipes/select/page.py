@@ -218,7 +218,7 @@ def _bias(pool: ScoredPool) -> list[str]:
 
     parts = [paragraph(_length_sentence(pool, lengths))]
 
-    edges = np.quantile(lengths[pool.scored], np.linspace(0.0, 1.0, _NUM_LENGTHS + 1))
+    edges = np.quantile(lengths, np.linspace(0.0, 1.0, _NUM_LENGTHS + 1))
 
     # Where many are equally long, there are fewer groups.
     edges = np.unique(edges.astype(np.int64))

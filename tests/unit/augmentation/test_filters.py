@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from fairseq2_jest.augmentation.config import FilterConfig
 from fairseq2_jest.augmentation.filters import PairFilter, copied_share, loop_share
-from fairseq2_jest.augmentation.language_identification import LanguageProbability
+from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
 from fairseq2_jest.corpus.cleaning import Reason
 
-ENGLISH = LanguageProbability("eng_Latn")
+ENGLISH = LanguageLikelihood("eng_Latn")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ ENGLISH = LanguageProbability("eng_Latn")
         ("Zwei Kinder spielen im Park.", "zwei kinder spielen im park.", Reason.COPY),
         ("Two Kinder spielen im Park ja.", "Zwei Kinder spielen im Park, ja.", Reason.COPY),
         ("A man, a man, a man, a man, a man.", "Ein Mann steht auf einem Dach.", Reason.LOOP),
-        ("No, no, no, no, no, no!", "Nein, nein, nein, nein, nein!", None),
+        ("No, no, no, no, no, no, she said.", "Nein, nein, nein, nein, nein, sagt sie.", None),
         ("Deux enfants jouent au ballon dans le jardin.", "Zwei Kinder spielen.", Reason.LANGUAGE),
         ("Call 0000000000 now, please.", "Bitte rufen Sie 0000000000 an.", None),
     ],
@@ -37,7 +37,7 @@ def test_what_is_switched_off_is_not_looked_for() -> None:
         max_length_ratio=float("inf"),
         max_copied_share=None,
         max_loop_share=None,
-        min_language_probability=None,
+        min_language_likelihood=None,
     )
 
     for source in ("Zwei", "Zwei Kinder spielen im Park.", "la " * 50, "Deux enfants jouent."):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq2_jest.augmentation.config import MonolingualConfig
-from fairseq2_jest.augmentation.language_identification import LanguageProbability
+from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
 from fairseq2_jest.augmentation.monolingual import FileLines, first_places, prepare_monolingual
 from fairseq2_jest.corpus.builtin import BuiltinConfig
 from fairseq2_jest.corpus.errors import CorpusError
@@ -20,7 +20,7 @@ from fairseq2_jest.corpus.table import CorpusTable
 from fairseq2_jest.translation.config import InputConfig
 from fairseq2_jest.translation.source import open_source
 
-GERMAN = LanguageProbability("deu_Latn")
+GERMAN = LanguageLikelihood("deu_Latn")
 
 
 def prepare(path: Path, **values: object) -> PreparedCorpus:
@@ -109,9 +109,9 @@ def test_the_built_in_corpus_gives_its_target_side(direction: str, tmp_path: Pat
 
     reader = BuiltinReader(BuiltinConfig(part="trusted", size=40), parse_direction(direction))
 
-    prepared = prepare_monolingual(reader, MonolingualConfig(), LanguageProbability(lang), tmp_path)
+    prepared = prepare_monolingual(reader, MonolingualConfig(), LanguageLikelihood(lang), tmp_path)
 
-    other = LanguageProbability("eng_Latn" if lang == "deu_Latn" else "deu_Latn")
+    other = LanguageLikelihood("eng_Latn" if lang == "deu_Latn" else "deu_Latn")
 
     assert len(kept(prepared)) > 30
     assert max(other(text) for _, text in kept(prepared)) < 0.5
@@ -130,7 +130,7 @@ def test_first_places_are_those_of_a_set(texts: list[str]) -> None:
 def test_a_language_goes_by_any_tokenizers_code() -> None:
     text = "Zwei Kinder spielen im Park."
 
-    assert LanguageProbability("deu_Latn")(text) == LanguageProbability("de_DE")(text) > 0.5
-    assert LanguageProbability("eng_Latn")(text) < 0.1
-    assert not LanguageProbability("ayr_Latn").is_known
-    assert LanguageProbability("ayr_Latn")(text) == 1.0
+    assert LanguageLikelihood("deu_Latn")(text) == LanguageLikelihood("de_DE")(text) == 1.0
+    assert LanguageLikelihood("eng_Latn")(text) < 0.1
+    assert not LanguageLikelihood("ayr_Latn").is_known
+    assert LanguageLikelihood("ayr_Latn")(text) == 1.0

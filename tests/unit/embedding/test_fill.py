@@ -116,7 +116,7 @@ def test_scores_and_fill_agree_to_the_bit(tmp_path: Path) -> None:
         {"config": ReferenceStoreConfig(chunk_size=8, dim=4, reduction="orthogonal")},
         {"num_rows": NUM_ROWS + 1},
     ],
-    ids=str,
+    ids=lambda changes: f"another {next(iter(changes))}",
 )
 def test_nothing_is_served_from_a_stale_store(changes: dict, tmp_path: Path) -> None:
     fill(open_reference(tmp_path))

@@ -118,12 +118,15 @@ def test_many_sentences_are_translated_as_by_fairseq2() -> None:
         {"max_gen_len": (0, 1)},
         {"max_seq_len": 6},
         {"hook": False},
-        {"step_processors": [NGramRepeatBlockProcessor(2)]},
+        {"no_repeat_ngram": 2},
     ],
     ids=str,
 )
 def test_every_option_means_what_it_means_in_fairseq2(options: dict[str, Any]) -> None:
     tiny, batch = lively(2), sources(40)
+
+    if (size := options.get("no_repeat_ngram")) is not None:
+        options = {"step_processors": [NGramRepeatBlockProcessor(size)]}
 
     check_same(
         search(BatchedBeamSearchGenerator, tiny, batch, **options),
