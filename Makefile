@@ -42,7 +42,7 @@ test: setup ## run everything that CI runs: ruff, mypy, unit and integration tes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/unit tests/integration
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/integration
 
 test-faults: setup ## run the long fault tests: kill and resume at ten points
 	$(BIN)/python -m pytest tests/fault

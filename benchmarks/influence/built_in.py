@@ -17,8 +17,7 @@ from fairseq2_jest.corpus.builtin import BuiltinConfig
 from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
 from fairseq2_jest.embedding.builtin_tokenizer import BUILTIN_TOKENIZER
-from fairseq2_jest.embedding.tokens import TokenizedPairs
-from fairseq2_jest.influence.fitting import PairReader
+from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.selection.tokenizing import PairTokenizer
 
 MAX_SEQ_LEN = 96

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
-from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.influence.curvature import LayerCurvature
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
 from fairseq2_jest.influence.directions import LayerDirections, concatenate, seed_directions
 from fairseq2_jest.influence.encoder_decoder import EncoderDecoder
-from fairseq2_jest.influence.fitting import PairReader, Workplace, fit_curvature
+from fairseq2_jest.influence.fitting import Workplace, fit_curvature
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass, LayerTokens, Reduction
 from fairseq2_jest.influence.layers import LayersConfig, TrackedLayer, find_layers, last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection

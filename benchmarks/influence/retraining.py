@@ -85,7 +85,15 @@ def main() -> None:
 
     foretold = _foretold(load_tiny(model), data, pairs, groups)
 
-    result: dict[str, Any] = {"pairs": len(pairs), "group_size": args.group_size, "retrained": {}}
+    result: dict[str, Any] = {
+        "pairs": len(pairs),
+        "group_size": args.group_size,
+        "steps": args.steps,
+        "kinds": [data.pool.labels(rows[group])[0] for group in groups],
+        "retrained": {},
+    }
+
+    RESULTS.mkdir(parents=True, exist_ok=True)
 
     for what, only_tracked in (("tracked layers", True), ("all parameters", False)):
         changes = _changes(model, data, pairs, groups, args.steps, only_tracked=only_tracked)
@@ -94,16 +102,10 @@ def main() -> None:
             name: agreement(values, changes) for name, values in foretold.items()
         }
 
-        print(json.dumps(result, indent=1), flush=True)
+        (RESULTS / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / "table.md").write_text(table(result) + "\n", encoding="utf-8")
 
-    result["kinds"] = [data.pool.labels(rows[group])[0] for group in groups]
-
-    RESULTS.mkdir(parents=True, exist_ok=True)
-
-    (RESULTS / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "table.md").write_text(table(result) + "\n", encoding="utf-8")
-
-    print(table(result))
+        print(table(result), flush=True)
 
 
 def _groups(

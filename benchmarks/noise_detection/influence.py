@@ -44,7 +44,7 @@ def influence_scores(
 
     for told, model in (
         ("trusted model", models.trusted_model),
-        ("that model after a short fine-tune on the judged pairs", models.adapted_model),
+        ("trusted model after a short fine-tune on the judged pairs", models.adapted_model),
     ):
         lab = Lab(
             model,

@@ -120,9 +120,12 @@ def test_its_run_translates_and_resumes(run: Any, tmp_path: Path) -> None:
 
     source = translating.write_lines(tmp_path / "in.txt", lines)
 
-    overrides = (f"run.path={out}", f"input.path={source}", "translation.max_source_len=128")
-
-    overrides += ("prompt.template='nothing of {src_text}'",)
+    overrides = (
+        f"run.path={out}",
+        f"input.path={source}",
+        "translation.max_source_len=128",
+        "prompt.template='nothing of {src_text}'",
+    )
 
     folder = tmp_path / "out"
 

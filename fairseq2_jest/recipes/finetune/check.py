@@ -13,6 +13,7 @@ from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
 from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.finetune.comet import FIELD
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
+from fairseq2_jest.recipes.finetune.schedule import schedule_warning
 from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.reading import (
     check_reference_model,
@@ -85,5 +86,10 @@ def check(config: FinetuneConfig) -> list[str]:
 
     if comet is not None and config.dataset.valid_split is not None:
         lines.append(f"COMET: {comet.model}, by {find_interpreter(comet, FIELD)}")
+
+    warning = schedule_warning(config)
+
+    if warning is not None:
+        lines.append(f"warning: {warning}")
 
     return lines

@@ -21,6 +21,7 @@ from fairseq2_jest.recipes.export.hook import complete_exports
 from fairseq2_jest.recipes.finetune.comet import open_comet
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
+from fairseq2_jest.recipes.finetune.schedule import schedule_warning
 from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
 from fairseq2_jest.recipes.reading import (
     check_size,
@@ -62,6 +63,11 @@ class FinetuneRecipe(Recipe):
         config = context.get_config_as(FinetuneConfig)
 
         check_number_of_ranks(context, sharded=config.trainer.data_parallelism == "fsdp")
+
+        warning = schedule_warning(config)
+
+        if warning is not None:
+            log.warning("{}", warning)
 
         # The corpus comes first: what is wrong with it is said before a model is loaded.
         dataset = context.get_dataset_as(ParallelText)

@@ -102,23 +102,19 @@ def test_a_sequence_is_begin_prompt_response_end(tmp_path: Path) -> None:
 
     info = tokenizer.vocab_info
 
-    for sequence, prompt_len, length, (source, target) in zip(
-        form.sequences(pairs),
-        form.prompt_lens(pairs),
-        form.lengths(pairs),
-        [("A house.", "Ein Haus."), ("Yes.", "Ja.")],
-        strict=True,
-    ):
-        asked = encode(prompt.render(source, EN_DE)).tolist()
+    sides, lengths = form.sequences(pairs), form.lengths(pairs)
 
-        assert sequence.tolist() == [
+    for asked, answer, source, target in zip(
+        *sides, ("A house.", "Yes."), ("Ein Haus.", "Ja."), strict=True
+    ):
+        assert asked.tolist() == [
             info.bos_idx,
-            *asked,
-            *encode(target).tolist(),
-            info.eos_idx,
+            *encode(prompt.render(source, EN_DE)).tolist(),
         ]
-        assert prompt_len == 1 + len(asked)
-        assert length == len(sequence)
+        assert answer.tolist() == [*encode(target).tolist(), info.eos_idx]
+
+    assert lengths == tuple([len(sequence) for sequence in side] for side in sides)
+    assert form.pass_lengths(pairs) == [sum(pair) for pair in zip(*lengths, strict=True)]
 
 
 def test_what_is_too_long_is_left_out_not_cut(tmp_path: Path) -> None:
@@ -138,7 +134,7 @@ def test_what_is_too_long_is_left_out_not_cut(tmp_path: Path) -> None:
         np.arange(3)
     )
 
-    lengths = form.lengths(pairs)
+    lengths = form.pass_lengths(pairs)
 
     for limit in {*lengths, *(length - 1 for length in lengths)}:
         rows, kept = PromptTokenizer(corpus, tokenizer, Prompt(PromptConfig()), max_seq_len=limit)(
@@ -146,7 +142,7 @@ def test_what_is_too_long_is_left_out_not_cut(tmp_path: Path) -> None:
         )
 
         assert rows.tolist() == [i for i in range(3) if lengths[i] <= limit]
-        assert form.lengths(kept) == [lengths[i] for i in rows]
+        assert form.pass_lengths(kept) == [lengths[i] for i in rows]
 
 
 @pytest.mark.parametrize("adds_begin", [True, False])
@@ -159,9 +155,10 @@ def test_a_tokenizer_of_transformers_keeps_its_own_begin(adds_begin: bool, tmp_p
         corpus, tokenizer, Prompt(PromptConfig(template="{src_text}")), max_seq_len=9
     )(np.arange(1))
 
-    (sequence,) = PromptFormat(tokenizer).sequences(pairs)
+    (asked,), (answer,) = PromptFormat(tokenizer).sequences(pairs)
 
-    assert sequence.tolist() == [*([0] if adds_begin else []), 3, 4, 5, 1]
+    assert asked.tolist() == [*([0] if adds_begin else []), 3]
+    assert answer.tolist() == [4, 5, 1]
 
 
 def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path) -> None:

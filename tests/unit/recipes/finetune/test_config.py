@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import pytest
-from fairseq2.recipe.config import RegimeSection
+from fairseq2.recipe.config import CosineAnnealingLRConfig, LRSchedulerSection, RegimeSection
 from fairseq2.utils.validation import StandardObjectValidator, ValidationError
 
 from fairseq2_jest.evaluation.validation import ValidationConfig
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
+from fairseq2_jest.recipes.finetune.schedule import schedule_warning
 from fairseq2_jest.selection.joint import JointConfig
 from fairseq2_jest.training.early_stopping import EarlyStoppingConfig
 from fairseq2_jest.training.unit import CriterionConfig
@@ -161,3 +162,32 @@ def test_two_configs_share_no_section() -> None:
     one.dataset.max_seq_len = 5
 
     assert (other.regime.num_steps, other.dataset.max_seq_len) == (2000, 256)
+
+
+@pytest.mark.parametrize(
+    ("num_warmup_steps", "warning"),
+    [
+        (93, None),
+        (94, "ends at 100% of"),
+        (
+            500,
+            "The learning rate ends at 19% of `optimizer.config.lr`: "
+            "`lr_scheduler.config.num_warmup_steps` is 500, but the run has 94 step(s)",
+        ),
+    ],
+)
+def test_a_warm_up_that_is_not_completed_is_warned_of(
+    num_warmup_steps: int, warning: str | None
+) -> None:
+    config = changed(regime(num_steps=94))
+
+    config.lr_scheduler = LRSchedulerSection(
+        name="cosine_annealing", config=CosineAnnealingLRConfig(num_warmup_steps=num_warmup_steps)
+    )
+
+    assert not config.validate().has_error()
+
+    told = schedule_warning(config)
+
+    assert (told is None) == (warning is None)
+    assert (warning or "") in (told or "")
