@@ -46,7 +46,7 @@ class Setting:
 
     labels: Literal["sampled", "empirical"] = "sampled"
 
-    damping: DampingConfig = field(default_factory=DampingConfig)
+    damping: DampingConfig = field(default_factory=lambda: DampingConfig(value=0.1))
 
     reduction: Reduction = "mean"
 

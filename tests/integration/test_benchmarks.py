@@ -139,7 +139,7 @@ def test_one_step_of_every_row_of_the_cost_table(
         vocab_size=400,
     )
 
-    shape = replace(small, model=model, super_batch_size=40, max_num_tokens=128, num_steps=1)
+    shape = replace(small, model=model, super_batch_size=80, max_num_tokens=128, num_steps=1)
 
     pairs = [
         (pair.source, pair.target) for pair in generate(BuiltinConfig(part="pretrain", size=600))

@@ -75,7 +75,8 @@ CASES = {
     ),
     "an unknown preset": (
         ("--preset", "demo-jset"),
-        "fairseq2: demo-jset is not a preset of mt finetune; did you mean demo-jest?",
+        "fairseq2: demo-jset is not a preset of mt finetune; did you mean demo-jest or "
+        "demo-reverse?",
     ),
     "an unknown selector": (
         (*DEMO, "batch_selector.name=independant"),

@@ -490,7 +490,7 @@ CASES = {
     "a run without a checkpoint": (
         ("run.path=young",),
         "The run in young has no checkpoint in young/checkpoints; wait for its first one, or name "
-        "another run in run.path.",
+        "another run.",
     ),
     "a file of a model that does not exist": (
         ("run.path=null", "model.path=nowhere.pt", "model.family=nllb"),

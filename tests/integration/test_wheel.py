@@ -23,6 +23,7 @@ ALL_PRESETS = [
     *sorted(f.stem for f in REPOSITORY.glob("recipes/select/*.yaml")),
     *sorted(f.stem for f in REPOSITORY.glob("recipes/backtranslate/*.yaml")),
     *sorted(f.stem for f in REPOSITORY.glob("recipes/translate/*.yaml")),
+    *sorted(f.stem for f in REPOSITORY.glob("recipes/evaluate/*.yaml")),
 ]
 CARDS = sorted(f.name for f in REPOSITORY.glob("assets/*.yaml"))
 
