@@ -28,6 +28,7 @@ from typing_extensions import override
 
 from fairseq2_jest.adapters.adapter import CheckpointMerger
 from fairseq2_jest.adapters.errors import AdapterError
+from fairseq2_jest.files import write_text
 
 ADAPTER_FILE: Final = "adapter.json"
 """Lies beside fairseq2's ``model.yaml``."""
@@ -87,15 +88,15 @@ def write_record(
 
         return
 
-    scratch = file.with_suffix(".tmp")
-    scratch.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-    scratch.replace(file)
+    write_text(file, json.dumps(asdict(record), indent=2) + "\n")
 
     (card,) = resolver.resolve(YamlLoader).load(card_file)
 
     assert isinstance(card, Mapping)
 
     # fairseq2's field for what is further down in a downloaded folder.
+    scratch = card_file.with_suffix(".tmp")
+
     resolver.resolve(YamlDumper).dump({**card, "checkpoint_path": _SUB_PATH}, scratch)
     scratch.replace(card_file)
 

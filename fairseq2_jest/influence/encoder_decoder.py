@@ -5,15 +5,15 @@ from __future__ import annotations
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import Device
 from fairseq2.models.transformer import TransformerModel
-from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.embedding.teacher_forcing import EncoderDecoderForcing
-from fairseq2_jest.embedding.tokens import TokenizedPairs, batches_by_length
-from fairseq2_jest.influence.model import PairModel, Positions, Prediction
+from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.influence.forced import ForcedPairModel
+from fairseq2_jest.influence.model import Positions, Prediction
 
 
-class EncoderDecoder(PairModel):
+class EncoderDecoder(ForcedPairModel):
     """The source goes through the encoder, the target through the decoder, as it stands."""
 
     def __init__(
@@ -24,35 +24,16 @@ class EncoderDecoder(PairModel):
 
         :raises EmbeddingError: The tokenizer has no padding token.
         """
-        self._model = model
-        self._forcing = EncoderDecoderForcing(model, tokenizer, device=device)
-        self._max_num_tokens = max_num_tokens
+        super().__init__(
+            model, EncoderDecoderForcing(model, tokenizer, device=device), max_num_tokens
+        )
 
-    @property
-    @override
-    def module(self) -> Module:
-        return self._model
+        self._model = model
 
     @property
     @override
     def max_seq_len(self) -> int:
         return min(self._model.max_source_seq_len, self._model.max_target_seq_len)
-
-    @property
-    @override
-    def vocab_size(self) -> int:
-        return self._forcing.vocab_size
-
-    @property
-    @override
-    def head(self) -> Module:
-        return self._forcing.head
-
-    @override
-    def batches(self, pairs: TokenizedPairs) -> list[list[int]]:
-        lengths = self._forcing.format.pass_lengths(pairs)
-
-        return list(batches_by_length(lengths, self._max_num_tokens))
 
     @override
     def predict(self, pairs: TokenizedPairs) -> Prediction:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 from fairseq2.gang import Gang
 
 from fairseq2_jest.cli.usage import UsageError
+from fairseq2_jest.files import write_text
 
 MANIFEST_NAME: Final = "manifest.json"
 
@@ -33,7 +33,9 @@ def claim(
     gang.barrier()
 
     if not is_known and gang.rank == 0:
-        _write(folder, identity)
+        text = json.dumps(identity, indent=2, ensure_ascii=False)
+
+        write_text(folder / MANIFEST_NAME, text + "\n")
 
 
 def _check(folder: Path, identity: Mapping[str, object], results: str, pattern: str) -> bool:
@@ -66,20 +68,6 @@ def _check(folder: Path, identity: Mapping[str, object], results: str, pattern: 
             )
 
     return True
-
-
-def _write(folder: Path, identity: Mapping[str, object]) -> None:
-    scratch = folder / f".{MANIFEST_NAME}.tmp"
-
-    with scratch.open("w", encoding="utf-8") as stream:
-        json.dump(identity, stream, indent=2, ensure_ascii=False)
-
-        stream.write("\n")
-        stream.flush()
-
-        os.fsync(stream.fileno())
-
-    scratch.replace(folder / MANIFEST_NAME)
 
 
 def _flatten(value: object, path: str = "") -> Iterator[tuple[str, object]]:

@@ -12,7 +12,7 @@ import fairseq2_jest
 
 ROOT = Path(fairseq2_jest.__file__).parent
 
-FOUNDATION = {"cache", "_data"}
+FOUNDATION = {"cache", "files", "_data"}
 """Modules that know no package, and that every package may use."""
 
 STAGES = ("corpus", "embedding", "selection", "training", "evaluation", "report")

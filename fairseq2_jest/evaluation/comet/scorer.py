@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
@@ -22,6 +21,7 @@ from fairseq2_jest.evaluation.comet.process import (
     ProcessTimeout,
 )
 from fairseq2_jest.evaluation.errors import EvaluationError
+from fairseq2_jest.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,7 @@ def write_identity(folder: Path, identity: CometIdentity) -> None:
 
     :raises OSError: It cannot be written.
     """
-    scratch = folder / f".{IDENTITY_FILE}.tmp"
-
-    scratch.write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
-
-    os.replace(scratch, folder / IDENTITY_FILE)
+    write_text(folder / IDENTITY_FILE, json.dumps(asdict(identity), indent=2) + "\n")
 
 
 def read_identity(folder: Path) -> CometIdentity | None:

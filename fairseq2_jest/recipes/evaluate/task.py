@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from fairseq2_jest.evaluation.comet.scorer import CometScorer
 from fairseq2_jest.evaluation.overlap import Overlap
 from fairseq2_jest.evaluation.result import Evaluation
 from fairseq2_jest.evaluation.significance import SignificanceConfig, score_systems
+from fairseq2_jest.files import write_text
 from fairseq2_jest.recipes.evaluate.inputs import Inputs
 from fairseq2_jest.recipes.task import PiecewiseTask
 from fairseq2_jest.report.evaluation import render_evaluation
@@ -71,19 +71,12 @@ class EvaluateTask(PiecewiseTask):
             overlap=self._overlap,
         )
 
-        self._write("evaluate.json", evaluation.to_json() + "\n")
-        self._write("evaluate.html", render_evaluation(evaluation))
+        write_text(self._output_dir / "evaluate.json", evaluation.to_json() + "\n")
+        write_text(self._output_dir / "evaluate.html", render_evaluation(evaluation))
 
         _print(evaluation)
 
         log.info("All of it is in {}.", self._output_dir / "evaluate.html")
-
-    def _write(self, name: str, text: str) -> None:
-        scratch = self._output_dir / f".{name}.tmp"
-
-        scratch.write_text(text, encoding="utf-8")
-
-        os.replace(scratch, self._output_dir / name)
 
     @override
     def close(self) -> None:

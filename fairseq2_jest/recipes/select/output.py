@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.files import write_text
 from fairseq2_jest.influence.diagnosis import LayerDiagnosis
 from fairseq2_jest.influence.rule import ScoreSummary
 from fairseq2_jest.recipes.select.choosing import Choice
@@ -87,14 +88,6 @@ def read_diagnoses(folder: Path) -> list[LayerDiagnosis]:
         return []
 
     return [LayerDiagnosis(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
-
-
-def write_text(file: Path, text: str) -> None:
-    """Writes all or nothing."""
-    scratch = file.with_name(f".{file.name}.tmp")
-
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(file)
 
 
 def write_parquet(file: Path, batches: Iterator[Any]) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.recipes.select.output import write_parquet, write_text
+from fairseq2_jest.files import write_text
+from fairseq2_jest.recipes.select.output import write_parquet
 from fairseq2_jest.recipes.yaml_text import to_yaml
 
 _ROWS_AT_ONCE = 8192

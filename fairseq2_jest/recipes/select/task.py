@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.config import ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.files import write_text
 from fairseq2_jest.influence.rule import ScoreSummary, preview
 from fairseq2_jest.recipes.select.choosing import Choice, RowFeatures, choose, summarize_store
 from fairseq2_jest.recipes.select.config import SelectConfig
@@ -21,7 +22,6 @@ from fairseq2_jest.recipes.select.output import (
     read_diagnoses,
     write_numbers,
     write_table,
-    write_text,
 )
 from fairseq2_jest.recipes.select.page import ScoredPool, render_selection
 from fairseq2_jest.recipes.select.scoring import Candidates, PoolScoring

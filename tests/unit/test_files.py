@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fairseq2_jest.files import write_text
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+
+    write_text(file, "one\n")
+    write_text(file, "zwei, größer\n")
+
+    assert file.read_text(encoding="utf-8") == "zwei, größer\n"
+    assert [f.name for f in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_was_there_outlives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.json"
+
+    write_text(file, "one\n")
+
+    def fail(fd: int) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+
+    with pytest.raises(OSError, match="No space"):
+        write_text(file, "two\n")
+
+    assert file.read_text(encoding="utf-8") == "one\n"
