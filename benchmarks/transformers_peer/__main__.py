@@ -2,9 +2,6 @@
 
     python -m benchmarks.transformers_peer [--device cpu|cuda] [--turns N] [--steps N] [--lines N]
 
-transformers' Seq2SeqTrainer wants the package accelerate, which this package does not:
-``pip install accelerate`` before.
-
 The model is an mBART of random weights (6+6 layers of 256, 12,000 pieces learned on the data) that
 transformers saves and both load. fp32 and one thread on a CPU, bf16 (training: mixed precision) on
 a GPU.
@@ -28,7 +25,6 @@ ratios. Figures and table: ``benchmarks/results/transformers_peer/``.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import tempfile
 from collections.abc import Sequence
@@ -65,9 +61,6 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=64, help="to translate")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     args = parser.parse_args()
-
-    if importlib.util.find_spec("accelerate") is None:
-        parser.error("Seq2SeqTrainer wants the package accelerate: pip install accelerate")
 
     device = torch.device(args.device)
 
