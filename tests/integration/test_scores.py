@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from fairseq2_jest.cli.config import ConfigSources, load_config
 from fairseq2_jest.models.generation import ignore_prompt_scores
-from fairseq2_jest.recipes.finetune import recipe as finetune_recipe
-from fairseq2_jest.recipes.translate import recipe as translate_recipe
+from fairseq2_jest.recipes import model_kinds
 from fairseq2_jest.recipes.translate.recipe import TranslateRecipe
 from tests.hugging_face import make_folder, texts
 from tests.integration.runs import finetune
@@ -143,7 +142,7 @@ def test_with_the_prompt_s_scores_others_win(
 ) -> None:
     expected, expected_scores = in_transformers(folder)
 
-    monkeypatch.setattr(translate_recipe, "ignore_prompt_scores", lambda generator: None)
+    monkeypatch.setattr(model_kinds, "ignore_prompt_scores", lambda generator: None)
 
     actual, scores = translate(tmp_path / "out", folder)
 
@@ -161,7 +160,7 @@ def test_validation_ignores_them_too_with_one_hook_for_all_directions(
 
         return ignore_prompt_scores(generator)
 
-    monkeypatch.setattr(finetune_recipe, "ignore_prompt_scores", hook)
+    monkeypatch.setattr(model_kinds, "ignore_prompt_scores", hook)
 
     finetune(
         tmp_path,
