@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 import torch
@@ -116,8 +117,8 @@ def test_the_reducible_loss_is_computed_once_and_resumes(
 
     assert filling_flops(whole) > 0.0
 
-    # In a cache of its own, where nothing has been scored.
-    monkeypatch.setenv("FAIRSEQ2_JEST_CACHE_DIR", str(tmp_path / "other_cache"))
+    # As if nothing had been scored.
+    rmtree(tmp_path / "cache" / "embeddings")
 
     finetune(halved, *reducible, "regime.num_steps=2")
     finetune(halved, *reducible)

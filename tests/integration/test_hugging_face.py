@@ -240,9 +240,11 @@ def test_a_model_of_fairseq2s_own_order_is_exported(tmp_path: Path) -> None:
     torch.testing.assert_close(logits_of_exported[:, 4:], logits_of_own[:, 4:])
 
 
-@pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
-def test_two_ranks_train_what_one_exports(runs: Any, parallelism: str, tmp_path: Path) -> None:
+def test_two_ranks_train_what_one_exports(runs: Any, tmp_path: Path) -> None:
     kind, folder, _ = runs
+
+    # The two mBARTs differ in their tokenizers only.
+    parallelism = "ddp" if kind == "cc25" else "fsdp"
 
     out = tmp_path / "run"
 
