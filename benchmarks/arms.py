@@ -125,34 +125,47 @@ def _run(arm: Arm, out: Path, results: Path) -> ArmResult:
     if result_file.exists():
         return ArmResult.load(result_file)
 
-    folder.mkdir(parents=True, exist_ok=True)
-
     log_file = out / "runs" / f"{arm.key}.log"
 
     print(f"{arm.name} ({arm.key}); its log is {log_file}", flush=True)
 
-    command = [sys.executable, "-m", "fairseq2_jest", "mt", "finetune", str(folder)]
-    command += ["--preset", arm.preset, "--no-rich"]
+    args = ["finetune", str(folder), "--preset", arm.preset]
 
     if arm.file is not None:
-        command += ["--config-file", str(arm.file)]
+        args += ["--config-file", str(arm.file)]
 
-    command += ["--config", "common.no_sweep_dir=true", *arm.overrides]
+    args += ["--config", "common.no_sweep_dir=true", *arm.overrides]
 
-    with log_file.open("w", encoding="utf-8") as log:
-        status = subprocess.run(
-            command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log
-        ).returncode
-
-    if status != 0:
-        end = "\n".join(log_file.read_text(encoding="utf-8").splitlines()[-8:])
-
-        raise SystemExit(f"{arm.name} ({arm.key}) failed with exit code {status}:\n{end}")
+    run_program(args, log_file, f"{arm.name} ({arm.key})")
 
     result = read_arm(arm.name, folder)
     result.save(result_file)
 
     return result
+
+
+def run_program(args: Sequence[str | Path], log_file: Path, name: str) -> None:
+    """Runs ``fairseq2 mt ARGS`` with one thread; what it says goes to ``log_file``.
+
+    :param name: What it is called in a message.
+    :raises SystemExit: It failed; the end of its log is in the message.
+    """
+    command, *others = map(str, args)
+
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+
+    with log_file.open("w", encoding="utf-8") as log:
+        status = subprocess.run(
+            [sys.executable, "-m", "fairseq2_jest", "mt", command, "--no-rich", *others],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=log,
+        ).returncode
+
+    if status != 0:
+        end = "\n".join(log_file.read_text(encoding="utf-8").splitlines()[-8:])
+
+        raise SystemExit(f"{name} failed with exit code {status}:\n{end}")
 
 
 def checkpoint(out: Path, arm: Arm, step: int) -> Path:

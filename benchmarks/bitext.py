@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,3 +98,28 @@ def train_reference(
     reference.save(str(folder), create_model_card=False)
 
     return reference
+
+
+def bitext_config(
+    tokenizer: Path, vocab_size: int, reference: Path, corpora: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
+    """What the demo presets need for such corpora: a tiny NLLB, its tokenizer, and a reference."""
+    return {
+        "model": {"config_overrides": {"vocab_size": vocab_size}},
+        "tokenizer": {
+            "name": None,
+            "path": str(tokenizer),
+            "family": "nllb",
+            "config_overrides": {"langs": [SOURCE, TARGET], "default_lang": SOURCE},
+        },
+        "dataset": {
+            "name": None,
+            "family": "parallel_text",
+            "max_seq_len": 160,
+            "config_overrides": {"corpora": corpora},
+        },
+        "reference_encoder": {
+            "name": "sentence_transformer",
+            "config": {"model": str(reference), "device": "cpu"},
+        },
+    }

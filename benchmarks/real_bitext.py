@@ -24,7 +24,14 @@ import numpy as np
 
 from benchmarks import DIRECTION, ROOT
 from benchmarks.arms import Arm, checkpoint, run_arms
-from benchmarks.bitext import Pair, read_pairs, train_pieces, train_reference, write_pairs
+from benchmarks.bitext import (
+    Pair,
+    bitext_config,
+    read_pairs,
+    train_pieces,
+    train_reference,
+    write_pairs,
+)
 from benchmarks.data_efficiency import REFERENCE_MODEL, fill_in
 from benchmarks.demo import regime
 from benchmarks.efficiency import slug, tell
@@ -287,29 +294,9 @@ def _prepare(bitext: Bitext, out: Path) -> tuple[Path, float]:
     if bitext.labels is not None:
         splits.append(("clean", "clean"))
 
-    langs = DIRECTION.split("-")
+    corpora = [_corpus(split, out / f"{name}.tsv") for split, name in splits]
 
-    config = {
-        "model": {"config_overrides": {"vocab_size": VOCAB_SIZE}},
-        "tokenizer": {
-            "name": None,
-            "path": str(tokenizer),
-            "family": "nllb",
-            "config_overrides": {"langs": langs, "default_lang": langs[0]},
-        },
-        "dataset": {
-            "name": None,
-            "family": "parallel_text",
-            "max_seq_len": 160,
-            "config_overrides": {
-                "corpora": [_corpus(split, out / f"{name}.tsv") for split, name in splits]
-            },
-        },
-        "reference_encoder": {
-            "name": "sentence_transformer",
-            "config": {"model": str(out / "reference"), "device": "cpu"},
-        },
-    }
+    config = bitext_config(tokenizer, VOCAB_SIZE, out / "reference", corpora)
 
     file = out / "config.yaml"
 

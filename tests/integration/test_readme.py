@@ -6,9 +6,11 @@ A command that no rule of :data:`RULES` covers fails: add a rule with the comman
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
@@ -251,8 +253,24 @@ def check_report(command: str, folder: Path) -> None:
     assert (folder / "OUT" / "report.html").is_file()
 
 
-def write_finished_run(folder: Path, *overrides: str) -> None:
+def once(made: Path, make: Callable[[], object]) -> None:
+    """Calls ``make``, which writes a folder, or copies what it wrote for another test."""
+    kept = made.parent.parent / f"{made.name}-of-another-test"
+
+    if kept.exists():
+        shutil.copytree(kept, made)
+    else:
+        make()
+
+        shutil.copytree(made, kept)
+
+
+def write_finished_run(folder: Path) -> None:
     """A short run of the demo in ``RUN``."""
+    once(folder / "RUN", lambda: make_finished_run(folder))
+
+
+def make_finished_run(folder: Path, *overrides: str) -> None:
     result = run_program(
         *("mt", "finetune", "RUN", "--preset", "demo-iid", "--config", *SHORT),
         *("batch_selector.config.batch_size=12", "dataset.valid_split=null"),
@@ -286,6 +304,10 @@ def check_translate(command: str, folder: Path) -> None:
 
 
 def check_backtranslate(command: str, folder: Path) -> None:
+    once(folder / "OUT", lambda: make_synthetic(command, folder))
+
+
+def make_synthetic(command: str, folder: Path) -> None:
     """With the model of a run of two steps, whose words are in no language."""
     write_finished_run(folder)
 
@@ -305,10 +327,110 @@ def check_backtranslate(command: str, folder: Path) -> None:
 
 
 def check_mixed(command: str, folder: Path) -> None:
-    (before,) = (c for c in COMMANDS if c.startswith("fairseq2 mt backtranslate"))
+    (before,) = (c for c in COMMANDS if c.startswith("fairseq2 mt backtranslate OUT"))
 
-    check_backtranslate(before, folder)
+    once(folder / "OUT", lambda: make_synthetic(before, folder))
     check_run(command, folder)
+
+
+LITTLE_TEXT: Final = "dataset.config_overrides.corpora=" + json.dumps(
+    [
+        {"split": split, "direction": "eng_Latn-deu_Latn", "builtin": {"part": part, "size": size}}
+        for split, part, size in (
+            ("pretrain", "pretrain", 60),
+            ("train", "pool", 60),
+            ("trusted", "trusted", 12),
+            ("valid", "valid", 20),
+        )
+    ]
+)
+
+# By the folder that a command of "All of it together" writes: what will be there, and what makes it
+# short.
+TOGETHER: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "all/base": (
+        "selection.jsonl",
+        (*SHORT, "batch_selector.config.batch_size=12", LITTLE_TEXT),
+    ),
+    "all/reverse": (
+        "*/selection.jsonl",
+        (*SHORT, "batch_selector.config.batch_size=12"),
+    ),
+    "all/selected": (
+        "selected.yaml",
+        (
+            LITTLE_TEXT,
+            "dataset.num_seeds=8",
+            "curvature={num_pairs: 20, num_shards: 1}",
+            "rule.quantile=0.5",
+            "diversity={num_selected: 20, num_clusters: 4}",
+        ),
+    ),
+    "all/synthetic": (
+        "synthetic.yaml",
+        (
+            "input.builtin.size=30",
+            "seq2seq_generator.config.max_gen_len=24",
+            "filters.min_language_likelihood=null",
+            "filters.max_loop_share=null",
+        ),
+    ),
+    "all/tuned": (
+        "selection.jsonl",
+        (*SHORT, "batch_selector.config={super_batch_size: 20, filter_ratio: 0.5}"),
+    ),
+    "all/before": ("translations.txt", ("seq2seq_generator.config.max_gen_len=8",)),
+    "all/after": ("translations.txt", ("seq2seq_generator.config.max_gen_len=8",)),
+    "all/scores": ("evaluate.html", ("significance.num_samples=20", "metrics.ter=false")),
+    "all/report": ("report.html", ()),
+}
+
+
+def check_together(command: str, folder: Path) -> None:
+    """Each command goes on with what those above it left, in a folder beside the tests' own."""
+    shared = folder.parent / "together"
+
+    shared.mkdir(exist_ok=True)
+
+    (block,) = (text.splitlines() for text in blocks("sh") if command in text.splitlines())
+
+    for line in block[: block.index(command) + 1]:
+        if found := re.search(r"all/\w+", line):
+            check_one_of_all(line, shared, found[0])
+        elif not (shared / "test.en").exists():
+            check_module(line, shared)
+
+            assert (shared / "test.de").is_file()
+
+
+def check_one_of_all(command: str, folder: Path, out: str) -> None:
+    if (folder / out).exists():
+        return
+
+    file, overrides = TOGETHER[out]
+
+    args = shlex.split(command.replace("step_200", "step_2"))[1:]
+
+    if overrides and "--config" not in args:
+        args.append("--config")
+
+    result = run_program(*args, *overrides, folder=folder)
+
+    assert result.code == 0, result.err[-3000:]
+    assert list((folder / out).glob(file))
+
+
+def check_module(command: str, folder: Path) -> None:
+    _, _, module, *args = shlex.split(command)
+
+    def call() -> None:
+        sys.argv = [module, *args]
+
+        runpy.run_module(module, run_name="__main__")
+
+    result = fork(call, folder).wait()
+
+    assert result.code == 0, result.err
 
 
 def check_torchrun(command: str, folder: Path) -> None:
@@ -332,7 +454,7 @@ def check_export(command: str, folder: Path) -> None:
 
 
 def check_adapter_export(command: str, folder: Path) -> None:
-    write_finished_run(folder, "adapter.name=lora")
+    make_finished_run(folder, "adapter.name=lora")
 
     result = run_program(*shlex.split(command)[1:], folder=folder)
 
@@ -396,6 +518,7 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt backtranslate OUT --preset .+": check_backtranslate,
     r"fairseq2 mt finetune OUT2 --preset .+": check_mixed,
     r"fairseq2 mt evaluate OUT .+": check_evaluate,
+    r"python -m fairseq2_jest\..+|fairseq2 mt \w+ all/.+": check_together,
     r"uv .+": check_uv,
     r"pip install 'sacrebleu.+": check_requirement,
     r"torchrun --no-python --nproc-per-node 4": check_torchrun,

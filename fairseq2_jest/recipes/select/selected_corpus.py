@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ CONFIG_NAME: Final = "selected.yaml"
 
 _SPLIT = "train"
 
+_REPLACED: Final = [f.name for f in fields(ParallelTextConfig) if f.name != "synthetic_corpora"]
+
 
 def write_corpus(
     folder: Path, pool: Corpus, chosen: NDArray[np.int64], origin: ParallelTextConfig
@@ -41,12 +43,14 @@ def write_corpus(
 
     others = [
         _at_absolute_paths(corpus)
-        for corpus in origin.corpora
+        for corpus in (*origin.corpora, *origin.synthetic_corpora)
         if corpus.split not in (pool.split, _SPLIT)
     ]
 
     # What was cleaned once stays what it is.
-    data = replace(origin, corpora=[*_write_pairs(folder, pool, chosen), *others])
+    data = replace(
+        origin, corpora=[*_write_pairs(folder, pool, chosen), *others], synthetic_corpora=[]
+    )
 
     card = folder / CARD_FILE
 
@@ -71,7 +75,8 @@ def write_corpus(
                 "dataset": {
                     "name": CARD_NAME,
                     "family": None,
-                    "config_overrides": None,
+                    # Synthetic pairs of another config go together with those that were chosen.
+                    "config_overrides": {"_del_": _REPLACED},
                     "train_split": _SPLIT,
                     "valid_split": "valid" if "valid" in splits else None,
                 },

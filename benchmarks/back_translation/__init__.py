@@ -1,0 +1,1 @@
+"""What back-translated pairs bring beside genuine ones."""

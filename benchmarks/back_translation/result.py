@@ -1,0 +1,107 @@
+"""What an arm came to, and how it is judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks import DIRECTION
+from benchmarks.arms import run_program
+from benchmarks.back_translation.setting import TRANSLATION, Setting
+from benchmarks.bitext import TARGET
+from fairseq2_jest.evaluation.metrics import MetricsConfig, create_metrics
+from fairseq2_jest.report.records import read_records
+
+SEARCH: Final = ("seq2seq_generator.config.beam_size=2", "seq2seq_generator.config.max_gen_len=100")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """An arm, judged."""
+
+    name: str
+    """How the arm is called in tables."""
+
+    seed: int
+
+    loss: float
+    """Of the captions, per token."""
+
+    best_loss: float
+    """The lowest of its validations."""
+
+    scores: dict[str, dict[str, float]]
+    """By test set and metric, as sacrebleu calls it."""
+
+    synthetic_share: float
+    """Share of synthetic pairs among those trained on."""
+
+    samples: int
+    """Pairs trained on."""
+
+    seconds: float
+    """Wall-clock time of the training, validation included."""
+
+    def save(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+
+        file.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(file: Path) -> Judged:
+        return Judged(**json.loads(file.read_text(encoding="utf-8")))
+
+
+def hypotheses(setting: Setting, key: str, test: str) -> Path:
+    """The file of the translations of a test set by the run ``key``."""
+    return setting.out / "translations" / key / f"{test}.txt"
+
+
+def score(setting: Setting, key: str) -> dict[str, dict[str, float]]:
+    """Translates the test sets by `mt translate` with the run ``key``, and scores them as
+    `mt evaluate` does."""
+    out = setting.out / "translations" / key
+
+    run_program(
+        [
+            *("translate", out, "--config", f"direction={DIRECTION}"),
+            *(f"input.path={setting.out / 'sources.txt'}", *TRANSLATION, *SEARCH),
+            *(f"run.path={setting.out / 'runs' / key}", "run.checkpoint=last"),
+        ],
+        setting.out / "translations" / f"{key}.log",
+        f"Translating with {key}",
+    )
+
+    translations = iter((out / "translations.txt").read_text(encoding="utf-8").split("\n"))
+
+    scores = {}
+
+    for test, pairs in setting.text.tests.items():
+        texts = [next(translations) for _ in pairs]
+
+        hypotheses(setting, key, test).write_text(
+            "".join(f"{text}\n" for text in texts), encoding="utf-8"
+        )
+
+        scores[test] = corpus_scores(texts, [target for _, target in pairs])
+
+    return scores
+
+
+def corpus_scores(texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """BLEU and chrF++."""
+    metrics = create_metrics(MetricsConfig(ter=False), TARGET, [references], "metrics")
+
+    found = [metric.corpus_score(texts, None) for metric in metrics]
+
+    return {result.name: round(float(result.score), 2) for result in found}
+
+
+def synthetic_share(run: Path) -> float:
+    """Share of synthetic pairs among those that a run trained on."""
+    last = read_records(run / "metrics" / "train.jsonl", "Step").lines[-1]
+
+    return float(last.get("total_num_synthetic_selected", 0)) / float(last["total_num_selected"])
