@@ -5,7 +5,7 @@
 ``DIR`` holds ``multi30k-ende``, ``multi30k-mono-de`` and ``wmt-demo-ende``. A tiny NLLB is
 pre-trained on captions, another on other captions from German to English; `mt backtranslate` makes
 pairs of captions that Germans wrote; and `mt finetune` trains on 1,500 genuine pairs, on synthetic
-ones, or both, for the same number of steps, with LoRA. `mt translate` and the scores of `mt
+ones, or both, for the same number of steps. `mt translate` and the scores of `mt
 evaluate` judge. Each result is stored under ``benchmarks/results/back_translation`` as it is done,
 so that the sweep can be stopped and continued; the tables are of all that is stored.
 """

@@ -33,7 +33,7 @@ class Training:
     joint: bool = False
     """Whether it chooses half of what it sees by the reference encoder."""
 
-    rank: int | None = 16
+    rank: int | None = None
     """LoRA's; ``None`` to train all weights."""
 
     @property
@@ -80,20 +80,20 @@ ARMS: Final[Mapping[str, Training]] = {
     "both, 2:1": _both(ratio=2),
     "both, 5:1": _both(ratio=5),
     "both, 10:1": _both(ratio=10),
-    "genuine only, all weights": Training(rank=None),
-    "both, 1:1, all weights": _both(rank=None),
-    "both, 1:1, rank 4": _both(rank=4),
-    "both, 1:1, rank 8": _both(rank=8),
-    "both, 1:1, rank 32": _both(rank=32),
+    "both, 1:1, LoRA rank 4": _both(rank=4),
+    "both, 1:1, LoRA rank 8": _both(rank=8),
+    "both, 1:1, LoRA rank 16": _both(rank=16),
+    "both, 1:1, LoRA rank 32": _both(rank=32),
+    "genuine only, LoRA rank 16": Training(rank=16),
+    "synthetic only, LoRA rank 16": Training(genuine=None, synthesis="beam", rank=16),
     "both, 1:1, no filters": _both("beam, no filters"),
+    "both, 1:1, filtered by reference score": _both("beam, reference score"),
     "both, 1:1, noised beam": _both("noised beam"),
     "both, 1:1, sampling": _both("sampling"),
     "both, 1:1, top 10": _both("top 10"),
-    "both, 1:1, filtered by reference score": _both("beam, reference score"),
-    "synthetic only, all weights": Training(genuine=None, synthesis="beam", rank=None),
     "both, 5:1, joint selection": _both(ratio=5, joint=True),
 }
-"""In the order in which they are run. Rank 16 unless said otherwise."""
+"""In the order in which they are run. All weights are trained unless said otherwise."""
 
 LEADING: Final = ("genuine only", "synthetic only", "both, 1:1", "both, 1:1, joint selection")
 """Those that are run with every seed."""

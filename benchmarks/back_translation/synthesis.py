@@ -73,8 +73,12 @@ def synthesize(setting: Setting, name: str) -> Path:
 
     run_program(
         [
-            *("backtranslate", out, "--config", *overrides(setting)),
-            *(*synthesis.decoding, *synthesis.overrides),
+            "backtranslate",
+            out,
+            "--config",
+            *overrides(setting),
+            *synthesis.decoding,
+            *synthesis.overrides,
         ],
         setting.out / "backtranslated" / f"{slug(name)}.log",
         name,

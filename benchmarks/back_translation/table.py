@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Final
 
 from benchmarks import DIRECTION
 from benchmarks.arms import run_program, spread
@@ -19,6 +19,15 @@ from benchmarks.markdown import markdown_table
 
 METRICS = ("BLEU", "chrF2++")
 
+CLAIMED: Final[Mapping[str, tuple[str, str]]] = {
+    UNTUNED: ("0.460", ""),
+    "synthetic only": ("0.468", ""),
+    "genuine only": ("0.589", "1.97"),
+    "both, 1:1": ("0.597", "1.41"),
+}
+"""COMET and BLEU of arXiv 2511.12109: Mistral 7B, English to Japanese, LoRA of an unnamed rank,
+1,500 genuine pairs, an unnamed number of synthetic ones."""
+
 
 def tell(results: Path, steps: int) -> None:
     """Prints and stores the tables of all results of so many steps."""
@@ -26,7 +35,10 @@ def tell(results: Path, steps: int) -> None:
 
     judged += [Judged.load(file) for file in sorted(results.glob(f"*-{steps}-*.json"))]
 
-    parts = [arms_table(judged)]
+    parts = [arms_table(judged), claims_table(judged)]
+
+    for file in sorted(results.glob(f"significance-*-{steps}.json")):
+        parts.append(significance_table(json.loads(file.read_text(encoding="utf-8"))))
 
     file = results / "synthesis.json"
 
@@ -66,6 +78,50 @@ def arms_table(judged: Sequence[Judged]) -> str:
             f"{fmean(run.synthetic_share for run in runs):.0%}",
             f"{fmean(run.seconds for run in runs):.0f} s",
         ]
+
+        rows.append(row)
+
+    return markdown_table(columns, rows)
+
+
+def claims_table(judged: Sequence[Judged]) -> str:
+    """What the paper says of its arms, beside what is seen in those like them here."""
+    columns = ["arm", "COMET, arXiv 2511.12109", "BLEU, there", "BLEU, here", "chrF2++, here"]
+    columns += ["with LoRA, BLEU", "chrF2++"]
+
+    rows = []
+
+    for name, claimed in CLAIMED.items():
+        cells = []
+
+        for arm in (name, f"{name}, LoRA rank 16"):
+            found = [run.scores["captions"] for run in judged if run.name == arm]
+
+            cells += [spread([scores[metric] for scores in found], ".1f") for metric in METRICS]
+
+        rows.append([name, *claimed, *cells])
+
+    return markdown_table(columns, rows)
+
+
+def significance_table(found: Mapping[str, Any]) -> str:
+    """What `mt evaluate` says of the differences to the first arm."""
+    columns = [f"{found['test']}, first seed", *(metric["name"] for metric in found["metrics"])]
+
+    rows = []
+
+    for name in found["metrics"][0]["systems"]:
+        row = [name]
+
+        for metric in found["metrics"]:
+            score = metric["systems"][name]
+
+            text = f"{score['score']:.1f}"
+
+            if score["p_value"] is not None:
+                text += f" (p = {score['p_value']:.3f})"
+
+            row.append(text)
 
         rows.append(row)
 
@@ -148,6 +204,7 @@ def compare(setting: Setting, results: Path, steps: int) -> None:
 
         found = json.loads((out / "evaluate.json").read_text(encoding="utf-8"))
 
-        text = json.dumps(found["metrics"], indent=1)
+        # Which files were compared says nothing elsewhere.
+        text = json.dumps({"test": test, "metrics": found["metrics"]}, indent=1)
 
         (results / f"significance-{test}-{steps}.json").write_text(text + "\n", encoding="utf-8")

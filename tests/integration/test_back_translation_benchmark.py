@@ -16,7 +16,7 @@ from benchmarks.back_translation.arms import ARMS, LEADING, UNTUNED, arm
 from benchmarks.back_translation.result import Judged, corpus_scores
 from benchmarks.back_translation.setting import REVERSED, Setting
 from benchmarks.back_translation.synthesis import SYNTHESES, counts_file, overrides
-from benchmarks.back_translation.table import tell
+from benchmarks.back_translation.table import CLAIMED, tell
 from benchmarks.back_translation.text import Text, read_text
 from fairseq2_jest.cli.config import ConfigSources, load_config
 from fairseq2_jest.cli.presets import find_preset
@@ -119,7 +119,7 @@ def test_every_arm_trains_by_a_valid_config_on_what_its_name_says(made: Path) ->
         else:
             assert kinds == [name.startswith("synthetic")]
 
-        assert (config.adapter.name == "none") == ("all weights" in name)
+        assert (config.adapter.name == "lora") == ("LoRA" in name)
         assert (config.batch_selector.name == "joint") == ("joint" in name)
 
         if "rank" in name:
@@ -192,6 +192,21 @@ def test_results_are_told_by_arm_and_counts_by_reason(
 
     (tmp_path / "synthesis.json").write_text(json.dumps(counted), encoding="utf-8")
 
+    tested = {
+        "test": "captions",
+        "metrics": [
+            {
+                "name": "BLEU",
+                "systems": {
+                    "genuine-only": {"score": 20.0, "p_value": None},
+                    "both-1-1": {"score": 21.52, "p_value": 0.03},
+                },
+            }
+        ],
+    }
+
+    (tmp_path / "significance-captions-75.json").write_text(json.dumps(tested), encoding="utf-8")
+
     tell(tmp_path, 75)
 
     text = (tmp_path / "table-75.md").read_text(encoding="utf-8")
@@ -203,8 +218,28 @@ def test_results_are_told_by_arm_and_counts_by_reason(
     assert [row[0] for row in rows[2:4]] == [UNTUNED, "both, 1:1"]
     assert rows[3][1:5] == ["2", "2.000 (2.000-2.000)", "1.500 (1.500-1.500)", "21.0 (20.0-22.0)"]
 
-    assert rows[5] == ["synthetic pairs", "lines", "pairs kept", "before: duplicate", "after: copy"]
-    assert rows[7:] == [
+    # What the paper claims beside it.
+    assert [row[0] for row in rows[7:11]] == list(CLAIMED)
+    assert rows[10] == [
+        "both, 1:1",
+        "0.597",
+        "1.41",
+        "21.0 (20.0-22.0)",
+        "40.0 (40.0-40.0)",
+        "",
+        "",
+    ]
+
+    assert rows[14:16] == [["genuine-only", "20.0"], ["both-1-1", "21.5 (p = 0.030)"]]
+
+    assert rows[17] == [
+        "synthetic pairs",
+        "lines",
+        "pairs kept",
+        "before: duplicate",
+        "after: copy",
+    ]
+    assert rows[19:] == [
         ["beam", "100", "90", "2", "8"],
         ["beam, no filters", "100", "98", "2", "0"],
     ]

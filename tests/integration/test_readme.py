@@ -333,33 +333,36 @@ def check_mixed(command: str, folder: Path) -> None:
     check_run(command, folder)
 
 
-LITTLE_TEXT: Final = "dataset.config_overrides.corpora=" + json.dumps(
-    [
-        {"split": split, "direction": "eng_Latn-deu_Latn", "builtin": {"part": part, "size": size}}
-        for split, part, size in (
-            ("pretrain", "pretrain", 60),
-            ("train", "pool", 60),
-            ("trusted", "trusted", 12),
-            ("valid", "valid", 20),
-        )
+def little_text(direction: str = "eng_Latn-deu_Latn") -> str:
+    sizes = {"pretrain": 60, "pool": 60, "trusted": 12, "valid": 20}
+
+    corpora = [
+        {
+            "split": "train" if part == "pool" else part,
+            "direction": direction,
+            "builtin": {"part": part, "size": size},
+        }
+        for part, size in sizes.items()
     ]
-)
+
+    return f"dataset.config_overrides.corpora={json.dumps(corpora)}"
+
 
 # By the folder that a command of "All of it together" writes: what will be there, and what makes it
 # short.
 TOGETHER: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "all/base": (
         "selection.jsonl",
-        (*SHORT, "batch_selector.config.batch_size=12", LITTLE_TEXT),
+        (*SHORT, "batch_selector.config.batch_size=12", little_text()),
     ),
     "all/reverse": (
         "*/selection.jsonl",
-        (*SHORT, "batch_selector.config.batch_size=12"),
+        (*SHORT, "batch_selector.config.batch_size=12", little_text("deu_Latn-eng_Latn")),
     ),
     "all/selected": (
         "selected.yaml",
         (
-            LITTLE_TEXT,
+            little_text(),
             "dataset.num_seeds=8",
             "curvature={num_pairs: 20, num_shards: 1}",
             "rule.quantile=0.5",
