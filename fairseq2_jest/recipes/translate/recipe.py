@@ -11,7 +11,6 @@ from fairseq2.error import NotSupportedError
 from fairseq2.logging import log
 from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.task import Task
-from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.cli.output import check_writable
@@ -117,8 +116,8 @@ def create_translator(
 
     :param num_hypotheses: At most as many as the generator gives.
 
-    :raises TranslationError: The checkpoint of a run is damaged, or the model does not fit the
-        tokenizer, the length of sources or the direction.
+    :raises TrainingError: The model does not fit the tokenizer or the length of sources.
+    :raises TranslationError: The checkpoint of a run is damaged, or the tokenizer lacks a language.
     """
     config = context.get_config_as(TranslatorConfig)
 
@@ -133,7 +132,7 @@ def create_translator(
             "damaged; name another in run.checkpoint, or copy it again."
         ) from ex
 
-    _check_model(kind, model, tokenizer, config.translation.max_source_len)
+    kind.check_translates(model, config.translation.max_source_len)
 
     generator = kind.create_generator(context, config.seq2seq_generator)
 
@@ -221,19 +220,3 @@ def missing_blocks(context: RecipeContext, shards: Shards) -> list[int]:
     gang.barrier()
 
     return missing
-
-
-def _check_model(kind: ModelKind, model: Module, tokenizer: Tokenizer, max_source_len: int) -> None:
-    longest, known = kind.longest_source(model), kind.vocab_size(model)
-
-    if max_source_len > longest:
-        raise TranslationError(
-            f"translation.max_source_len is {max_source_len}, but the model takes at most "
-            f"{longest} tokens; lower it."
-        )
-
-    if tokenizer.vocab_info.size > known:
-        raise TranslationError(
-            f"The tokenizer has {tokenizer.vocab_info.size} tokens, but the model knows {known}; "
-            "name the tokenizer that belongs to the model."
-        )
