@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from fairseq2.assets import AssetCardError
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.error import NotSupportedError
@@ -151,7 +150,7 @@ def create_translator(
             max_batch_size=settings.max_batch_size,
             long_lines=settings.long_lines,
             num_hypotheses=num_hypotheses,
-            autocast_dtype=amp.amp_dtype if amp.amp and amp.amp_dtype != torch.float32 else None,
+            autocast_dtype=amp.amp_dtype if amp.amp else None,
             translation=kind.translation(direction, config.seq2seq_generator),
         )
     except NotSupportedError as ex:
