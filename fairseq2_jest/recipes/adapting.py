@@ -65,13 +65,17 @@ def attach_adapter(
     if record is None:
         return
 
-    adapter = context.resolver.resolve(ComponentManager).create_component(
-        Adapter, section.name, section.config
-    )
+    adapter = _create_adapter(context, section)
 
     adapter.attach(model, family=model_family(context, model_section), seed=seed)
 
     _log_size(TrainedSize.of(model), section.name, optimizer)
+
+
+def _create_adapter(context: RecipeContext, section: AdapterSection) -> Adapter:
+    components = context.resolver.resolve(ComponentManager)
+
+    return components.create_component(Adapter, section.name, section.config)
 
 
 def _record(section: AdapterSection, context: RecipeContext) -> AdapterRecord | None:
@@ -152,11 +156,7 @@ def check_adapter(
 
     model = create_empty_model(family, config)
 
-    adapter = resolver.resolve(ComponentManager).create_component(
-        Adapter, section.name, section.config
-    )
-
-    adapter.attach(model, family=family_name, seed=0)
+    _create_adapter(context, section).attach(model, family=family_name, seed=0)
 
     return _describe(TrainedSize.of(model), section.name)
 

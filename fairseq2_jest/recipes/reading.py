@@ -170,6 +170,16 @@ def create_selector(context: RecipeContext, section: BatchSelectorSection) -> Ba
     return components.create_component(BatchSelector, section.name, section.config)
 
 
+def create_reference(context: RecipeContext, section: ReferenceEncoderSection) -> ReferenceEncoder:
+    """The reference encoder that a section names.
+
+    :raises EmbeddingError: It does not load.
+    """
+    components = context.resolver.resolve(ComponentManager)
+
+    return components.create_component(ReferenceEncoder, section.name, section.config)
+
+
 def open_reference(
     context: RecipeContext,
     corpus: Corpus,
@@ -182,12 +192,12 @@ def open_reference(
 
     :raises EmbeddingError: The reference does not load, or its store cannot be opened.
     """
-    encoder = context.resolver.resolve(ComponentManager).create_component(
-        ReferenceEncoder, section.name, section.config
-    )
-
     return CachedReference.open(
-        encoder, corpus, corpus_digest=corpus.digest, num_rows=len(corpus), config=store
+        create_reference(context, section),
+        corpus,
+        corpus_digest=corpus.digest,
+        num_rows=len(corpus),
+        config=store,
     )
 
 
