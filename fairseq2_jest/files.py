@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -21,3 +22,11 @@ def write_text(file: Path, text: str) -> None:
         os.fsync(stream.fileno())
 
     scratch.replace(file)
+
+
+def write_json(file: Path, value: object) -> None:
+    """Writes ``value`` as indented JSON, as :func:`write_text` does.
+
+    :raises OSError: It cannot be written.
+    """
+    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

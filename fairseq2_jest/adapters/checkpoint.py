@@ -28,7 +28,7 @@ from typing_extensions import override
 
 from fairseq2_jest.adapters.adapter import CheckpointMerger
 from fairseq2_jest.adapters.errors import AdapterError
-from fairseq2_jest.files import write_text
+from fairseq2_jest.files import write_json
 
 ADAPTER_FILE: Final = "adapter.json"
 """Lies beside fairseq2's ``model.yaml``."""
@@ -88,7 +88,7 @@ def write_record(
 
         return
 
-    write_text(file, json.dumps(asdict(record), indent=2) + "\n")
+    write_json(file, asdict(record))
 
     (card,) = resolver.resolve(YamlLoader).load(card_file)
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from fairseq2_jest.files import write_text
+from fairseq2_jest.files import write_json, write_text
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -16,6 +17,17 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
     assert file.read_text(encoding="utf-8") == "zwei, größer\n"
     assert [f.name for f in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_json_is_lines_that_people_can_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+
+    write_json(file, {"größer": [1.5, None]})
+
+    text = file.read_text(encoding="utf-8")
+
+    assert json.loads(text) == {"größer": [1.5, None]}
+    assert text.startswith('{\n  "größer": [\n') and text.endswith("}\n")
 
 
 def test_what_was_there_outlives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
