@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from secrets import token_hex
 
 
 def write_text(file: Path, text: str) -> None:
@@ -13,7 +14,8 @@ def write_text(file: Path, text: str) -> None:
 
     :raises OSError: It cannot be written.
     """
-    scratch = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    # Processes on other machines may have the same number, and threads of one have.
+    scratch = file.with_name(f".{file.name}.{token_hex(8)}.tmp")
 
     with scratch.open("w", encoding="utf-8") as stream:
         stream.write(text)

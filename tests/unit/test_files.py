@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,19 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_text(file, "zwei, größer\n")
 
     assert file.read_text(encoding="utf-8") == "zwei, größer\n"
+    assert [f.name for f in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_several_may_write_the_same_file_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+
+    texts = [f"{number}\n" * 1000 for number in range(4)]
+
+    with ThreadPoolExecutor(4) as executor:
+        for _ in executor.map(write_text, [file] * 40, texts * 10):
+            pass
+
+    assert file.read_text(encoding="utf-8") in texts
     assert [f.name for f in tmp_path.iterdir()] == ["a.json"]
 
 
