@@ -3,16 +3,27 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from fairseq2.datasets import Seq2SeqBatch
+from fairseq2.device import CPU
 from fairseq2.gang import Gangs
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.sampling import CorpusSampler
+from fairseq2_jest.embedding.forward_pass import ForwardPass
+from fairseq2_jest.embedding.reference_loss import ReferenceLoss
+from fairseq2_jest.embedding.translation_loss import TranslationLoss
+from fairseq2_jest.selection.embedder import SuperBatchEmbedder
 from fairseq2_jest.selection.errors import SelectionError
+from fairseq2_jest.selection.joint import JointConfig, JointSelector
 from fairseq2_jest.selection.log import SelectionLog
 from fairseq2_jest.selection.reader import SelectingDataReader
+from fairseq2_jest.selection.selector import SuperBatch
+from fairseq2_jest.selection.tokenizing import PairTokenizer
 from tests.unit.selection.readers import (
+    ALONE,
     chosen,
     joint,
     labelled_corpus,
@@ -20,7 +31,7 @@ from tests.unit.selection.readers import (
     texts_of,
     texts_of_rows,
 )
-from tests.unit.tiny import on_ranks
+from tests.unit.tiny import model, on_ranks, tokenizer
 
 NUM_STEPS = 4
 
@@ -150,3 +161,41 @@ def test_more_ranks_than_chosen_pairs_are_refused(corpus: Corpus, tmp_path: Path
 
     for message in on_ranks(2, work):
         assert "1 pair(s) cannot be shared by 2 ranks" in message
+
+
+def test_a_rank_without_a_share_scores_nothing(corpus: Corpus, tmp_path: Path) -> None:
+    rows, pairs = PairTokenizer(corpus, tokenizer(), max_seq_len=64)(np.arange(5))
+
+    selector = JointSelector(
+        JointConfig(super_batch_size=5, filter_ratio=0.0, learner_view="reducible_loss")
+    )
+
+    def work(gangs: Gangs) -> tuple[SuperBatch, tuple[int, int]]:
+        scorer = TranslationLoss(ForwardPass(model(), device=CPU, max_num_tokens=200), tokenizer())
+
+        losses = ReferenceLoss.open(
+            scorer,
+            model_digest="a model",
+            corpus_digest=corpus.digest,
+            num_rows=len(corpus),
+            # As on machines that do not share a cache.
+            folder=tmp_path / f"{gangs.dp.rank} of {gangs.dp.size}",
+        )
+
+        embedder = SuperBatchEmbedder(selector, gangs, learner_loss=scorer, reference_loss=losses)
+
+        return embedder.embed(rows, pairs, 0.0), embedder.filled_tokens
+
+    alone, filled = work(ALONE)
+
+    assert alone.reference_loss is not None and min(filled) > 0
+
+    of_ranks = on_ranks(4, work)
+
+    for together, _ in of_ranks:
+        assert together.reference_loss is not None
+        assert torch.allclose(together.reference_loss, alone.reference_loss)
+
+    # Two, two and one of the five.
+    assert of_ranks[3][1] == (0, 0)
+    assert tuple(np.sum([filled for _, filled in of_ranks], axis=0)) == filled
