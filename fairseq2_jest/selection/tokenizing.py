@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from fairseq2.data.tokenizers import Tokenizer
@@ -15,6 +16,11 @@ from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.row_tokenizer import RowTokenizer
 from fairseq2_jest.embedding.tokens import PairReader, SequenceFormats, TokenizedPairs
+from fairseq2_jest.selection.errors import SelectionError
+
+_MAX_DRAWS: Final = 1000
+"""How often a super-batch is filled up: a few times, unless weights are hundreds apart and it is
+about as large as the corpus."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,16 +118,26 @@ class SuperBatchReader:
         )
 
     def _next_rows(self) -> NDArray[np.int64]:
-        """As many different rows; where one epoch ends and the next begins, one may come twice."""
+        """As many different rows; where one epoch ends and the next begins, one may come twice.
+
+        :raises SelectionError: Too many come again and again.
+        """
         size = min(self._super_batch_size, self._sampler.num_rows)
 
         rows = np.empty(0, dtype=np.int64)
 
-        while len(rows) < size:
+        for _ in range(_MAX_DRAWS):
             rows = np.concatenate([rows, self._sampler.next_rows(size - len(rows))])
             rows = rows[np.sort(np.unique(rows, return_index=True)[1])]
 
-        return rows
+            if len(rows) == size:
+                return rows
+
+        raise SelectionError(
+            f"No super-batch of {size:,} different pairs comes together, since some corpora are "
+            f"seen far more often than others; choose a smaller super-batch in "
+            f"batch_selector.config, or weights of the corpora that are nearer to each other."
+        )
 
     def state_dict(self) -> dict[str, object]:
         """The position behind the last super-batch handed out; what was read ahead is not in it."""
