@@ -104,9 +104,7 @@ def create_selecting_reader(
 
         frozen = context.get_model_as(kind.model_class, section)
 
-        kind.check_fit(frozen, section, dataset.max_seq_len)
-
-        _check_same_vocabulary(kind, context.get_model(), frozen, section)
+        check_reference_fit(kind, context.get_model(), frozen, section, dataset.max_seq_len)
 
         reference_loss = open_reference_loss(
             ForwardPass(frozen, device=context.device, max_num_tokens=dataset.max_num_tokens),
@@ -217,7 +215,19 @@ def open_reference_loss(
     )
 
 
-def _check_same_vocabulary(kind: ModelKind, model: Module, frozen: Module, section: str) -> None:
+def check_reference_fit(
+    kind: ModelKind, model: Module, frozen: Module, section: str, max_seq_len: int
+) -> None:
+    """
+    :param kind: That of ``model``, which is trained.
+    :param frozen: The reference model, of the same kind.
+    :param section: The section that names it.
+
+    :raises SelectionError: Their vocabularies differ.
+    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
+    """
+    kind.check_fit(frozen, section, max_seq_len)
+
     own, other = kind.vocab_size(model), kind.vocab_size(frozen)
 
     if own != other:

@@ -89,6 +89,10 @@ CASES = {
         ("output.num_hypotheses=6", "output.format=tsv"),
         "`output.num_hypotheses` (6) must not exceed `seq2seq_generator.config.beam_size` (5).",
     ),
+    "a length that the model does not take": (
+        ("translation.max_source_len=300",),
+        "translation.max_source_len is 300, but the model takes at most 256 tokens; lower it.",
+    ),
     "scores in plain text": (
         ("output.scores=true",),
         "output.format is text, which has room for one translation a line and no score; set "
@@ -147,20 +151,6 @@ def test_a_translation_and_its_check_tell_in_the_same_sentence(
         check_told(result, sentence.format(run=run, folder=folder))
 
     assert not (folder / "out" / "shards").exists()
-
-
-def test_a_length_that_the_model_does_not_take_is_told(run: Path, folder: Path) -> None:
-    overrides = (f"run.path={run}", "input.path=in.txt", "translation.max_source_len=300")
-
-    result = run_program(
-        *("mt", "translate", "out", "--preset", "demo", "--no-rich", "--config", *overrides),
-        folder=folder,
-    )
-
-    check_told(
-        result,
-        "translation.max_source_len is 300, but the model takes at most 256 tokens; lower it.",
-    )
 
 
 def test_a_damaged_checkpoint_is_told(run: Path, folder: Path) -> None:

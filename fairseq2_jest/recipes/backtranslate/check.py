@@ -16,7 +16,7 @@ from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
 from fairseq2_jest.recipes.backtranslate.recipe import unchecked_languages
 from fairseq2_jest.recipes.model_kinds import create_model_kind
-from fairseq2_jest.recipes.translate.check import name_of_model
+from fairseq2_jest.recipes.translate.check import check_model_of, name_of_model
 from fairseq2_jest.translation.config import input_format
 from fairseq2_jest.translation.source import open_source
 
@@ -26,6 +26,7 @@ def check(config: BacktranslateConfig) -> list[str]:
 
     :raises CorpusError: The text cannot be read, too many lines are rejected, or the tokenizer
         lacks a language.
+    :raises TrainingError: The model does not fit the tokenizer or the length of sources.
     :raises TranslationError: The file has no such column.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     """
@@ -55,6 +56,8 @@ def check(config: BacktranslateConfig) -> list[str]:
     kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
 
     kind.check_direction(reverse)
+
+    check_model_of(context, config, kind)
 
     lines += [f"pairs: {direction}", f"model: {name_of_model(config)}, {reverse}"]
 
