@@ -25,10 +25,12 @@ def open_empty_model(
     """
     resolver = context.resolver
 
-    family = resolver.resolve(ModelFamily, key=model_family(context, section))
+    family = resolver.maybe_resolve(ModelFamily, key=model_family(context, section))
 
-    if not family.supports_meta:
+    if family is None or not family.supports_meta:
         return None
+
+    config: object
 
     if section.path is None and section.name is not None:
         config = family.get_model_config(context.asset_store.retrieve_card(section.name))
@@ -36,6 +38,10 @@ def open_empty_model(
         config = family.maybe_get_arch_config(section.arch)
     else:
         config = family.config_kls()
+
+    # What is wrong with the names, fairseq2 says when it loads the model.
+    if config is None:
+        return None
 
     config = resolver.resolve(_AssetConfigOverrider).apply_overrides(
         name, config, section.config_overrides

@@ -16,7 +16,8 @@ from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
 from fairseq2_jest.recipes.backtranslate.recipe import unchecked_languages
 from fairseq2_jest.recipes.model_kinds import create_model_kind
-from fairseq2_jest.recipes.translate.check import check_model_of, name_of_model
+from fairseq2_jest.recipes.translate.check import name_of_model
+from fairseq2_jest.recipes.translate.recipe import check_translating
 from fairseq2_jest.translation.config import input_format
 from fairseq2_jest.translation.source import open_source
 
@@ -57,7 +58,7 @@ def check(config: BacktranslateConfig) -> list[str]:
 
     kind.check_direction(reverse)
 
-    check_model_of(context, config, kind)
+    check_translating(context, config, kind)
 
     lines += [f"pairs: {direction}", f"model: {name_of_model(config)}, {reverse}"]
 

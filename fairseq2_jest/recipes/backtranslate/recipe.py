@@ -22,6 +22,7 @@ from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.reading import create_reference
 from fairseq2_jest.recipes.translate.identity import identity_of_translator
 from fairseq2_jest.recipes.translate.recipe import (
+    check_translating,
     create_translator,
     missing_blocks,
     open_input,
@@ -63,6 +64,8 @@ class BacktranslateRecipe(Recipe):
         reverse = direction.reversed()
 
         kind.check_direction(reverse)
+
+        check_translating(context, config, kind)
 
         claim(
             context.output_dir,

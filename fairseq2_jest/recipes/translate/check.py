@@ -6,9 +6,9 @@ from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.pair import parse_direction
-from fairseq2_jest.recipes.empty_model import open_empty_model
-from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
+from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
+from fairseq2_jest.recipes.translate.recipe import check_translating
 from fairseq2_jest.translation.config import input_format, output_format
 from fairseq2_jest.translation.rendering import create_renderer
 from fairseq2_jest.translation.source import open_source
@@ -43,19 +43,9 @@ def check(config: TranslateConfig) -> list[str]:
 
     kind.check_direction(direction)
 
-    check_model_of(context, config, kind)
+    check_translating(context, config, kind)
 
     return [*lines, f"direction: {direction}", f"model: {name_of_model(config)}"]
-
-
-def check_model_of(context: RecipeContext, config: TranslatorConfig, kind: ModelKind) -> None:
-    """
-    :raises TrainingError: The model does not fit the tokenizer or the length of sources.
-    """
-    model = open_empty_model(context, config.model)
-
-    if model is not None:
-        kind.check_translates(model, config.translation.max_source_len)
 
 
 def name_of_model(config: TranslatorConfig) -> str:

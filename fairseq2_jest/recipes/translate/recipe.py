@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from fairseq2_jest.cli.output import check_writable
 from fairseq2_jest.corpus.pair import Direction, parse_direction
+from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
 from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
@@ -60,6 +61,8 @@ class TranslateRecipe(Recipe):
 
         kind.check_direction(direction)
 
+        check_translating(context, config, kind)
+
         claim(
             context.output_dir,
             {**identity_of(config, survey, context.resolver), **kind.identity()},
@@ -101,6 +104,17 @@ class TranslateRecipe(Recipe):
     @override
     def config_kls(self) -> type[object]:
         return TranslateConfig
+
+
+def check_translating(context: RecipeContext, config: TranslatorConfig, kind: ModelKind) -> None:
+    """Looks at the model without its weights, where there are such models.
+
+    :raises TrainingError: The model does not fit the tokenizer or the length of sources.
+    """
+    model = open_empty_model(context, config.model)
+
+    if model is not None:
+        kind.check_translates(model, config.translation.max_source_len)
 
 
 def create_translator(
