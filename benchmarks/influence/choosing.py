@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,7 +19,7 @@ from benchmarks import DIRECTION
 from benchmarks.builtin import split
 from benchmarks.influence.setup import POOL, warm_up_run, write_splits
 from fairseq2_jest.corpus.builtin import BuiltinConfig
-from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
+from fairseq2_jest.corpus.config import CleaningConfig, CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
 from fairseq2_jest.embedding.builtin_reference import ensure_builtin_reference
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, SentenceTransformerEncoder
@@ -30,6 +30,9 @@ QUANTILE = 0.3
 """The share of the pool that passes the rule where the choice is spread."""
 
 NUM_CLUSTERS = 64
+
+CLEANING: Mapping[str, Any] = {"reject_copies": True, "max_reject_share": 0.25}
+"""As in the card of the built-in corpus: no reference score tells a copy from a translation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +48,9 @@ class Pool:
             split="pool", direction=DIRECTION, format="builtin", builtin=BuiltinConfig(**POOL)
         )
 
-        return Pool(
-            corpus=open_parallel_text(ParallelTextConfig(corpora=[config])).open("pool"), out=out
-        )
+        text = ParallelTextConfig(corpora=[config], cleaning=CleaningConfig(**CLEANING))
+
+        return Pool(corpus=open_parallel_text(text).open("pool"), out=out)
 
     @property
     def rows(self) -> Rows:
@@ -142,7 +145,8 @@ def _select_config(out: Path, num_seeds: int) -> Mapping[str, object]:
                 "corpora": [
                     split("train", **POOL),
                     split("seeds", part="trusted", size=8_000),
-                ]
+                ],
+                "cleaning": CLEANING,
             },
             "num_seeds": num_seeds,
             "allow_seeds_in_pool": True,

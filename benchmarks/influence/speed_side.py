@@ -300,6 +300,7 @@ def _task(
 
         return pairs.take(places.tolist())
 
+    # kronfluence has no annotations.
     class TranslationTask(Task):  # type: ignore[misc]
         def compute_train_loss(self, batch: Any, model: Any, sample: bool = False) -> Tensor:
             prediction = pair_model.predict(taken(batch))

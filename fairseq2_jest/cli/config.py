@@ -168,7 +168,30 @@ def _iter_layers(
         yield str(file), read_layer(file, yaml_loader, processor)
 
     for items in sources.overrides:
-        yield "--config", _parse_overrides(items)
+        for group in _ordered(items):
+            yield "--config", _parse_overrides(group)
+
+
+def _ordered(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Splits items where one reaches into what one before it sets whole.
+
+    Of one layer, fairseq2 sets what lies deeper first, so that it would be lost.
+    """
+    group: list[str] = []
+    paths: list[str] = []
+
+    for item in items:
+        path = item.partition("=")[0].strip().removeprefix("set:").removeprefix("del:")
+
+        if any(path == earlier or path.startswith(f"{earlier}.") for earlier in paths):
+            yield group
+
+            group, paths = [], []
+
+        group.append(item)
+        paths.append(path)
+
+    yield group
 
 
 def _parse_overrides(items: Sequence[str]) -> object:

@@ -44,6 +44,15 @@ def test_component_of_another_name_starts_from_its_own_defaults(tmp_path: Path) 
     assert load("shape.name=square", "shape.config.side=5").shape.config == SquareConfig(side=5)
 
 
+def test_override_reaches_into_what_one_before_it_sets_whole() -> None:
+    whole = "shape={name: circle, config: {radius: 2.0}}"
+
+    assert load(whole, "shape.config.filled=true").shape.config == CircleConfig(
+        radius=2.0, filled=True
+    )
+    assert load("shape.config.radius=3.0", whole).shape.config == CircleConfig(radius=2.0)
+
+
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
