@@ -181,7 +181,8 @@ class TsvSource(SourceFile):
             if column not in self.header:
                 raise TranslationError(
                     f"{name}:1 has no column '{column}': mend the header line or {field}; "
-                    f"the header has {', '.join(map(repr, self.header)) or 'none'}."
+                    f"the header has {', '.join(map(repr, self.header)) or 'none'}. Without a "
+                    "header, a column is an index from 0."
                 )
 
             column = self.header.index(column)

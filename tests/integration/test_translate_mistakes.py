@@ -101,7 +101,7 @@ CASES = {
     "a column that is not there": (
         ("input.path=table.tsv", "input.column=eng"),
         "table.tsv:1 has no column 'eng': mend the header line or input.column; the header has "
-        "'id', 'en'.",
+        "'id', 'en'. Without a header, a column is an index from 0.",
     ),
 }
 
