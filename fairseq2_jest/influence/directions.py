@@ -117,7 +117,7 @@ def _leading(matrix: Tensor, num: int) -> Tensor:
 
     probes = torch.randn(matrix.size(1), num_probes, generator=generator).to(matrix)
 
-    basis = torch.linalg.qr(matrix @ probes).Q
+    basis: Tensor = torch.linalg.qr(matrix @ probes).Q
 
     for _ in range(_NUM_POWER_STEPS):
         basis = torch.linalg.qr(matrix @ torch.linalg.qr(matrix.T @ basis).Q).Q
@@ -128,7 +128,9 @@ def _leading(matrix: Tensor, num: int) -> Tensor:
 def _leading_exactly(matrix: Tensor, num: int) -> Tensor:
     # The square has few rows and columns. Those that it is too coarse to tell apart are so small
     # that it does not matter.
-    return torch.linalg.eigh(matrix @ matrix.T).eigenvectors[:, -num:]
+    vectors: Tensor = torch.linalg.eigh(matrix @ matrix.T).eigenvectors
+
+    return vectors[:, -num:]
 
 
 def concatenate(parts: Sequence[Directions]) -> dict[str, LayerDirections]:

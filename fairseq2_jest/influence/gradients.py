@@ -105,21 +105,19 @@ class GradientPass:
 
         :raises InfluenceError: A gradient is not finite.
         """
-        for places in self._model.batches(pairs):
-            counts, layers = self._gradients(
-                pairs.take(places), [rows[i] for i in places], reduction, label_seed
-            )
+        # Once for all batches: it goes through all modules of the model.
+        with frozen(self._model.module):
+            for places in self._model.batches(pairs):
+                counts, layers = self._gradients(
+                    pairs.take(places), [rows[i] for i in places], reduction, label_seed
+                )
 
-            yield BatchGradients(places=places, num_labels=counts, layers=layers)
+                yield BatchGradients(places=places, num_labels=counts, layers=layers)
 
     def _gradients(
         self, pairs: TokenizedPairs, rows: list[int], reduction: Reduction, label_seed: int | None
     ) -> tuple[Tensor, dict[str, LayerTokens]]:
-        with (
-            frozen(self._model.module),
-            torch.set_grad_enabled(True),
-            Capture(self._layers) as capture,
-        ):
+        with torch.set_grad_enabled(True), Capture(self._layers) as capture:
             with autocast(self._device, self._autocast_dtype):
                 prediction = self._model.predict(pairs)
 
