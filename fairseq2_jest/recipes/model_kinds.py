@@ -166,7 +166,7 @@ class EncoderDecoderKind(ModelKind):
     def check_fit(self, model: Module, name: str, max_seq_len: int) -> None:
         transformer = cast(TransformerModel, model)
 
-        check_sizes(
+        _check_sizes(
             name,
             self._tokenizer,
             max_seq_len,
@@ -245,7 +245,7 @@ class DecoderOnlyKind(ModelKind):
 
     @override
     def check_fit(self, model: Module, name: str, max_seq_len: int) -> None:
-        check_sizes(
+        _check_sizes(
             name,
             self._tokenizer,
             max_seq_len,
@@ -332,7 +332,7 @@ def model_family(context: RecipeContext, section: ModelSection | ReferenceModelS
     return section.family
 
 
-def check_sizes(
+def _check_sizes(
     name: str, tokenizer: Tokenizer, max_seq_len: int, *, vocab_size: int, longest: int
 ) -> None:
     """
