@@ -119,10 +119,13 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "joint, reducible, 1,000 trusted": _reducible(SMALL_REFERENCE_MODEL),
     "joint, reducible, shortlist 0.15": _reducible(shortlist=0.15),
     "joint, reducible, shortlist 0.5": _reducible(shortlist=0.5),
-    "joint, reducible, 6 tokens": (
-        _reducible()[0],
-        (*_reducible()[1], "batch_selector.max_learner_tokens=6"),
-    ),
+    **{
+        f"joint, reducible, {num_tokens} tokens": (
+            _reducible()[0],
+            (*_reducible()[1], f"batch_selector.max_learner_tokens={num_tokens}"),
+        )
+        for num_tokens in (6, 4)
+    },
     "joint, reducible, 300 of 3000": _reducible(
         super_batch_size=3000, filter_ratio=1.0 - 100 / 3000, shortlist=0.1
     ),
