@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from fairseq2.device import Device
@@ -49,11 +49,7 @@ class LayerCurvature:
 
     def rotate(self, tokens: LayerTokens) -> LayerTokens:
         """The same in the basis of the eigenvectors, where ``H`` is diagonal."""
-        return replace(
-            tokens,
-            inputs=tokens.inputs @ self.input_vectors,
-            gradients=tokens.gradients @ self.gradient_vectors,
-        )
+        return tokens.between(self.gradient_vectors, self.input_vectors)
 
     def precondition(self, gradient: Tensor, config: DampingConfig) -> Tensor:
         """``(H + damping)^-1 g``. *Shape of both:* ``(out, in)``, fp32."""
@@ -100,8 +96,8 @@ class CorrectedSums:
 
             squares = self.tensors[f"{name}/squares"]
 
-            for pair in range(num_pairs):
-                squares += rotated.gradient(pair).square_()
+            for gradient in rotated.each_gradient(num_pairs):
+                squares += gradient.square_()
 
     def add_sums(self, other: CorrectedSums) -> None:
         """Adds what another has."""

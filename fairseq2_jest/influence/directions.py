@@ -63,8 +63,8 @@ def seed_directions(
 
         parts = []
 
-        for pair in range(len(batch.places)):
-            whole = rotated.gradient(pair).div_(damped)
+        for gradient in rotated.each_gradient(len(batch.places)):
+            whole = gradient.div_(damped)
 
             parts.append((whole.square().sum(), *low_rank(whole, rank)))
 

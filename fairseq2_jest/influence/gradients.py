@@ -7,7 +7,7 @@ it is wanted whole.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import torch
@@ -52,6 +52,23 @@ class LayerTokens:
         own = self.pairs == pair
 
         return self.gradients[own].T @ self.inputs[own]
+
+    def each_gradient(self, num_pairs: int) -> Iterator[Tensor]:
+        """The gradient of each of the N pairs, one after the other."""
+        sizes = torch.bincount(self.pairs, minlength=num_pairs).tolist()
+
+        parts = (self.gradients.split(sizes), self.inputs.split(sizes))
+
+        for gradients, inputs in zip(*parts, strict=True):
+            yield gradients.T @ inputs
+
+    def between(self, left: Tensor, right: Tensor) -> LayerTokens:
+        """The same of ``left^T G right``.
+
+        :param left: *Shape:* ``(out, k)``.
+        :param right: *Shape:* ``(in, l)``.
+        """
+        return replace(self, inputs=self.inputs @ right, gradients=self.gradients @ left)
 
 
 @dataclass(frozen=True, kw_only=True)
