@@ -57,7 +57,7 @@ class LayerTokens:
         """The gradient of each of the N pairs, one after the other."""
         sizes = torch.bincount(self.pairs, minlength=num_pairs).tolist()
 
-        parts = (self.gradients.split(sizes), self.inputs.split(sizes))
+        parts = (torch.split(side, sizes) for side in (self.gradients, self.inputs))
 
         for gradients, inputs in zip(*parts, strict=True):
             yield gradients.T @ inputs
