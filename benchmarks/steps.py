@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 
 # fairseq2.trainer cannot be imported first.
 import fairseq2.recipe.base  # noqa: F401
 import torch
-from fairseq2.gang import FakeGang, Gangs
+from fairseq2.gang import Gangs
 from fairseq2.metrics import MetricBag, Sum
 from fairseq2.models.transformer import TransformerModel
 from fairseq2.nn.utils.grad import clip_grad_norm, normalize_grads
 from torch.optim import Optimizer
 
+from fairseq2_jest.embedding.forward_pass import autocast
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.flops import FlopsModel
@@ -88,7 +88,7 @@ class SteppedRun:
         for batch in batches:
             batch.to(self._gangs.device, non_blocking=True)
 
-            with self._autocast():
+            with autocast(self._gangs.device, self._autocast_dtype):
                 loss, num_batch_targets = self._unit.process_batch(batch, self._metrics)
 
             num_targets += num_batch_targets
@@ -118,19 +118,6 @@ class SteppedRun:
         """A metric that is summed over all steps."""
         return float(self._metrics.get(name, Sum).compute())
 
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if self._autocast_dtype is None:
-            return nullcontext()
-
-        return torch.autocast(device_type=self._gangs.device.type, dtype=self._autocast_dtype)
-
     def _synchronize(self) -> None:
         if self._gangs.device.type == "cuda":
             torch.cuda.synchronize(self._gangs.device)
-
-
-def gangs_of_one(device: torch.device) -> Gangs:
-    """The gangs of a run in one process."""
-    gang = FakeGang(device)
-
-    return Gangs(root=gang, dp=gang, rdp=gang, sdp=gang, tp=gang, pp=gang)

@@ -81,6 +81,9 @@ def source_lines(num: int) -> list[str]:
     return ["" if index % 7 == 6 else pair.source for index, pair in enumerate(pairs)]
 
 
+LINES = source_lines(84)
+
+
 def write_lines(path: Path, lines: list[str]) -> Path:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 

@@ -295,7 +295,7 @@ def _task(
 
         return pairs.take(places.tolist())
 
-    # kronfluence tells mypy nothing, hence its class is of any type.
+    # kronfluence has no annotations.
     class TranslationTask(Task):  # type: ignore[misc]
         def compute_train_loss(self, batch: Any, model: Any, sample: bool = False) -> Tensor:
             prediction = pair_model.predict(taken(batch))

@@ -11,6 +11,7 @@ from typing import Final
 import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import CPU
+from fairseq2.gang import create_fake_gangs
 from fairseq2.models.nllb import NllbConfig
 from fairseq2.models.nllb.factory import create_nllb_model
 from fairseq2.models.transformer import TransformerModel
@@ -24,7 +25,7 @@ from benchmarks.bitext import (
     train_tokenizer,
 )
 from benchmarks.noise_detection.pairs import Scores
-from benchmarks.steps import SteppedRun, gangs_of_one
+from benchmarks.steps import SteppedRun
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.builtin_reference import ReferenceTraining
 from fairseq2_jest.embedding.forward_pass import ForwardPass
@@ -199,7 +200,7 @@ def _train(
     """Trains a model, and returns a copy of what it was at a step."""
     corpus = open_pairs(pairs, folder)
 
-    gangs = gangs_of_one(CPU)
+    gangs = create_fake_gangs(CPU)
 
     model.train()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fairseq2.gang import Gangs
+from fairseq2.gang import create_fake_gangs
 from fairseq2.models.nllb.factory import create_nllb_model
 from fairseq2.models.transformer import TransformerModel
 from torch.nn import Module
@@ -19,7 +19,7 @@ from benchmarks.bitext import Pair, open_pairs, train_tokenizer
 from benchmarks.selection_cost.shapes import TOKENIZER_SIZE, Shape
 from benchmarks.selection_cost.stores import filled_reference, filled_reference_loss
 from benchmarks.selection_cost.variants import ReaderInTurn, Variant, as_it_would_be, compiled
-from benchmarks.steps import SteppedRun, StepTimes, gangs_of_one
+from benchmarks.steps import SteppedRun, StepTimes
 from fairseq2_jest.corpus.sampling import CorpusSampler
 from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.learner import LearnerEncoder
@@ -42,7 +42,7 @@ class Bench:
     ) -> None:
         self._shape = shape
         self._device = device
-        self._gangs: Gangs = gangs_of_one(device)
+        self._gangs = create_fake_gangs(device)
 
         self._tokenizer = train_tokenizer(
             pairs, scratch, min(TOKENIZER_SIZE, shape.model.vocab_size)

@@ -13,9 +13,10 @@ import fairseq2.recipe.base  # noqa: F401
 import torch
 from fairseq2.data.tokenizers import load_tokenizer
 from fairseq2.datasets import Seq2SeqBatch
+from fairseq2.gang import create_fake_gangs
 from fairseq2.models import load_model
 
-from benchmarks.steps import SteppedRun, gangs_of_one
+from benchmarks.steps import SteppedRun
 from benchmarks.transformers_peer.model import load_theirs, now, seconds
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.sampling import CorpusSampler
@@ -79,7 +80,7 @@ class TrainingBench:
         self._corpus = corpus
         self._device = device
         self._scratch = scratch
-        self._gangs = gangs_of_one(device)
+        self._gangs = create_fake_gangs(device)
         self._tokenizer = load_tokenizer(str(folder))
 
     def measure(self, steps: Steps) -> Turns:

@@ -105,8 +105,7 @@ class TranslationBench:
         batches = [pad([self._sources[i] for i in group], self._pad_idx) for group in groups]
 
         arms: dict[str, Callable[[Batch], list[list[int]]]] = {
-            name: lambda batch, generator=generator: self._find(generator, batch)  # type: ignore[misc]
-            for name, generator in self._generators.items()
+            name: partial(self._find, generator) for name, generator in self._generators.items()
         }
 
         arms["transformers"] = self._generate

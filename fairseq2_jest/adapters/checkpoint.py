@@ -16,11 +16,7 @@ from typing import Any, Final, final
 
 from fairseq2.device import CPU
 from fairseq2.gang import GangContext, create_fake_gangs
-from fairseq2.model_checkpoint import (
-    ModelCheckpointLoader,
-    ModelCheckpointLoadOptions,
-    reshard_tensor,
-)
+from fairseq2.model_checkpoint import ModelCheckpointLoader, ModelCheckpointLoadOptions
 from fairseq2.runtime.dependency import DependencyResolver
 from fairseq2.utils.yaml import YamlDumper, YamlLoader
 from torch import Tensor
@@ -28,7 +24,8 @@ from typing_extensions import override
 
 from fairseq2_jest.adapters.adapter import CheckpointMerger
 from fairseq2_jest.adapters.errors import AdapterError
-from fairseq2_jest.files import write_text
+from fairseq2_jest.files import write_json
+from fairseq2_jest.models.resharding import share_of_rank
 
 ADAPTER_FILE: Final = "adapter.json"
 """Lies beside fairseq2's ``model.yaml``."""
@@ -88,7 +85,7 @@ def write_record(
 
         return
 
-    write_text(file, json.dumps(asdict(record), indent=2) + "\n")
+    write_json(file, asdict(record))
 
     (card,) = resolver.resolve(YamlLoader).load(card_file)
 
@@ -138,17 +135,7 @@ class AdapterCheckpointLoader(ModelCheckpointLoader):
         adapted = load_adapted(path.parent, options, self._resolver)
 
         for key, tensor in merger.merge(adapted, record.config):
-            yield (
-                key,
-                reshard_tensor(
-                    key,
-                    [[tensor]],
-                    (1, 1),
-                    (gangs.tp.size, gangs.sdp.size),
-                    (gangs.tp.rank, gangs.sdp.rank),
-                    shard_dims,
-                ),
-            )
+            yield key, share_of_rank(key, tensor, gangs, shard_dims)
 
     @override
     def supports_path(self, path: Path) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fairseq2_jest.files import write_json
+
 TABLE_NAME = "pairs.arrow"
 REJECTS_NAME = "rejects.tsv"
 MANIFEST_NAME = "manifest.json"
@@ -54,8 +56,7 @@ class Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest`` into ``folder``."""
-    text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False)
-    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / MANIFEST_NAME, asdict(manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:

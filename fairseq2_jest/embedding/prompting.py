@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.device import Device
 from fairseq2.error import NotSupportedError
 from fairseq2.models.hg import HgTokenizer
-from numpy import int64
-from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.corpus.prompt import Prompt
 from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.pair_format import PairFormat
-from fairseq2_jest.embedding.tokens import SYNTHETIC_TAG, SequenceFormat, TokenizedPairs
+from fairseq2_jest.embedding.row_tokenizer import RowTokenizer
+from fairseq2_jest.embedding.tokens import (
+    SYNTHETIC_TAG,
+    SequenceFormat,
+    TokenizedPairs,
+    pad,
+    places_of,
+)
 
 
 class PromptFormat(PairFormat):
@@ -55,7 +63,52 @@ class PromptFormat(PairFormat):
         return [sum(sides) for sides in zip(*self.lengths(pairs), strict=True)]
 
 
-class PromptTokenizer:
+@dataclass(frozen=True, kw_only=True)
+class PromptedBatch:
+    """A padded batch of N prompts, each with its response: position t predicts token t + 1."""
+
+    inputs: Tensor
+    """All tokens but the last. *Shape:* ``(N, T)``."""
+
+    input_lens: Sequence[int]
+    """How many of them each of the N sequences has."""
+
+    labels: Tensor
+    """The token that each position is to predict. *Shape:* ``(N, T)``."""
+
+    scored: Tensor
+    """Which positions predict a token of a response, its end included. *Shape:* ``(N, T)``, bool.
+    """
+
+
+def join_responses(
+    prompts: Sequence[Tensor], responses: Sequence[Tensor], *, pad_idx: int, device: Device
+) -> PromptedBatch:
+    """Puts each of N responses behind its prompt.
+
+    :param prompts: N one-dimensional tensors, special tokens included; as ``responses``.
+    :param pad_idx: What fills the batch up; no position that is scored sees it.
+    """
+    seqs, lengths = pad(
+        [torch.cat(sides) for sides in zip(prompts, responses, strict=True)], pad_idx
+    )
+
+    seqs = seqs.to(device)
+
+    inputs, input_lens = seqs[:, :-1], [length - 1 for length in lengths]
+
+    # The last token of a prompt predicts the first of its response.
+    begins = [len(prompt) - 1 for prompt in prompts]
+
+    return PromptedBatch(
+        inputs=inputs,
+        input_lens=input_lens,
+        labels=seqs[:, 1:],
+        scored=places_of(inputs, input_lens, begins),
+    )
+
+
+class PromptTokenizer(RowTokenizer):
     """Turns rows of a corpus into the tokens of sources, prompts and responses.
 
     They are tokenized apart, so that no token has a part of two. A pair that is longer than
@@ -81,47 +134,28 @@ class PromptTokenizer:
         for direction in corpus.directions:
             prompt.check(direction)
 
-        self._corpus = corpus
-        self._encode = tokenizer.create_raw_encoder()
+        super().__init__(corpus, tokenizer, max_seq_len=max_seq_len, tag_synthetic=tag_synthetic)
+
         self._format = PromptFormat(tokenizer)
         self._prompt = prompt
-        self._max_seq_len = max_seq_len
-        self._tag_synthetic = tag_synthetic and corpus.has_synthetic
 
-    def __call__(self, rows: NDArray[int64]) -> tuple[NDArray[int64], TokenizedPairs]:
-        """Returns the rows that fit and their tokens, without special tokens."""
-        sources, targets = self._corpus.texts(rows)
-
-        directions = [self._corpus.directions[i] for i in self._corpus.direction_index(rows)]
+    @override
+    def _complete(
+        self, pairs: TokenizedPairs, sources: Sequence[str], directions: Sequence[Direction]
+    ) -> TokenizedPairs:
+        tagged = [False] * len(pairs) if pairs.synthetic is None else pairs.synthetic
 
         prompts = [
             self._prompt.render(f"{SYNTHETIC_TAG} {source}" if is_tagged else source, direction)
-            for source, direction, is_tagged in zip(
-                sources, directions, self._tagged(rows), strict=True
-            )
+            for source, direction, is_tagged in zip(sources, directions, tagged, strict=True)
         ]
 
-        pairs = TokenizedPairs(
-            source=[self._encode(text).long() for text in sources],
-            target=[self._encode(text).long() for text in targets],
-            source_langs=[direction.source for direction in directions],
-            target_langs=[direction.target for direction in directions],
-            prompt=[self._encode(text).long() for text in prompts],
-        )
+        # What is asked says it already.
+        return replace(pairs, prompt=self._encode(prompts), synthetic=None)
 
-        fitting = [
-            i
-            for i, length in enumerate(self._format.pass_lengths(pairs))
-            if length <= self._max_seq_len
-        ]
-
-        return rows[fitting], pairs.take(fitting)
-
-    def _tagged(self, rows: NDArray[int64]) -> Sequence[bool]:
-        if not self._tag_synthetic:
-            return [False] * len(rows)
-
-        return [bool(is_synthetic) for is_synthetic in self._corpus.synthetic(rows)]
+    @override
+    def _lengths(self, pairs: TokenizedPairs) -> Sequence[int]:
+        return self._format.pass_lengths(pairs)
 
 
 def _prompts(pairs: TokenizedPairs) -> Sequence[Tensor]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.precision import PRECISIONS, Precision, PrecisionName
 from fairseq2_jest.embedding.record_file import RecordFile
+from fairseq2_jest.files import write_json
 
 SCHEMA_VERSION = "2"
 
@@ -162,7 +163,7 @@ def open_identified(
     note = own / "identity.json"
     try:
         if not note.exists():
-            note.write_text(json.dumps(dict(identity), indent=2, sort_keys=True) + "\n")
+            write_json(note, dict(sorted(identity.items())))
     except OSError as ex:
         raise EmbeddingError(
             f"{note} cannot be written ({ex.strerror}): mend its permissions, or name another "

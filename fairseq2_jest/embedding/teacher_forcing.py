@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import torch
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import Device
 from fairseq2.models.clm import CausalLM
@@ -16,7 +15,7 @@ from typing_extensions import override
 
 from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.embedding.pair_format import EncoderDecoderFormat, PairFormat
-from fairseq2_jest.embedding.prompting import PromptFormat
+from fairseq2_jest.embedding.prompting import PromptFormat, join_responses
 from fairseq2_jest.embedding.tokens import TokenizedPairs, layout_of, pad, places_of
 from fairseq2_jest.models.causal_lm import CausalParts
 
@@ -175,19 +174,13 @@ class PromptForcing(TeacherForcing):
     def run(self, pairs: TokenizedPairs) -> ForcedDecoding:
         prompts, responses = self.format.sequences(pairs)
 
-        joined = [torch.cat(sides) for sides in zip(prompts, responses, strict=True)]
+        batch = join_responses(prompts, responses, pad_idx=self.format.pad_idx, device=self._device)
 
-        seqs, lengths = pad(joined, self.format.pad_idx)
-
-        seqs = seqs.to(self._device)
-
-        inputs, input_lens = seqs[:, :-1], [length - 1 for length in lengths]
-
-        begins = [len(prompt) - 1 for prompt in prompts]
+        inputs, input_lens = batch.inputs, batch.input_lens
 
         return ForcedDecoding(
             output=self._parts.hidden(inputs, layout_of(inputs, input_lens)),
-            labels=seqs[:, 1:],
-            scored=places_of(inputs, input_lens, begins),
+            labels=batch.labels,
+            scored=batch.scored,
             present=places_of(inputs, input_lens),
         )

@@ -87,7 +87,7 @@ def find_overlap(
 
 
 def _read_pairs(corpus: Corpus, direction: Direction) -> Iterator[tuple[str, str]]:
-    opposite = Direction(direction.target, direction.source)
+    opposite = direction.reversed()
 
     for part in corpus.parts:
         for begin in range(0, len(part), _BLOCK_SIZE):

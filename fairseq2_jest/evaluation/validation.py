@@ -80,6 +80,7 @@ class ValidationConfig(Validatable):
         return self.bleu or self.chrf or self.comet is not None
 
 
+# fairseq2 marks it as final, but leaves no other way to say the smoothing.
 class SmoothedBleuMetric(BleuMetric):  # type: ignore[misc]
     """fairseq2's BLEU with sacrebleu's default smoothing, for the signature to be true.
 

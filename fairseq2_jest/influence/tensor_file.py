@@ -64,6 +64,7 @@ class TensorFile:
             if file is None:
                 return None
 
+            # Not a mapping: only its keys can be iterated over.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
             checksum = _content(file)[1]

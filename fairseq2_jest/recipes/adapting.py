@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from fairseq2.checkpoint import CheckpointDir
-from fairseq2.device import CPU
-from fairseq2.gang import create_fake_gangs
 from fairseq2.logging import log
-from fairseq2.models import ModelFamily
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
 from fairseq2.recipe.config import AdamWConfig, ModelSection, OptimizerSection
-from fairseq2.recipe.internal.asset_config import _AssetConfigOverrider
 from fairseq2.utils.structured import ValueConverter
 from torch.nn import Module
 
@@ -22,6 +17,7 @@ from fairseq2_jest.adapters.adapter import NO_ADAPTER, Adapter
 from fairseq2_jest.adapters.checkpoint import AdapterRecord, read_record, write_record
 from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.adapters.size import TrainedSize
+from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.model_kinds import model_family
 from fairseq2_jest.recipes.sections import AdapterSection
 from fairseq2_jest.report.units import format_bytes
@@ -65,13 +61,17 @@ def attach_adapter(
     if record is None:
         return
 
-    adapter = context.resolver.resolve(ComponentManager).create_component(
-        Adapter, section.name, section.config
-    )
+    adapter = _create_adapter(context, section)
 
     adapter.attach(model, family=model_family(context, model_section), seed=seed)
 
     _log_size(TrainedSize.of(model), section.name, optimizer)
+
+
+def _create_adapter(context: RecipeContext, section: AdapterSection) -> Adapter:
+    components = context.resolver.resolve(ComponentManager)
+
+    return components.create_component(Adapter, section.name, section.config)
 
 
 def _record(section: AdapterSection, context: RecipeContext) -> AdapterRecord | None:
@@ -130,39 +130,13 @@ def check_adapter(
     if section.name == NO_ADAPTER:
         return None
 
-    resolver = context.resolver
+    model = open_empty_model(context, model_section)
 
-    family_name = model_family(context, model_section)
-
-    family = resolver.resolve(ModelFamily, key=family_name)
-
-    if not family.supports_meta:
+    if model is None:
         return None
 
-    if model_section.path is None and model_section.name is not None:
-        config = family.get_model_config(context.asset_store.retrieve_card(model_section.name))
-    elif model_section.arch is not None:
-        config = family.maybe_get_arch_config(model_section.arch)
-    else:
-        config = family.config_kls()
+    adapter = _create_adapter(context, section)
 
-    config = resolver.resolve(_AssetConfigOverrider).apply_overrides(
-        "model", config, model_section.config_overrides
-    )
-
-    model = create_empty_model(family, config)
-
-    adapter = resolver.resolve(ComponentManager).create_component(
-        Adapter, section.name, section.config
-    )
-
-    adapter.attach(model, family=family_name, seed=0)
+    adapter.attach(model, family=model_family(context, model_section), seed=0)
 
     return _describe(TrainedSize.of(model), section.name)
-
-
-def create_empty_model(family: ModelFamily, config: object) -> Module:
-    """A model on the meta device: names and shapes, and no memory."""
-    return family.create_new_model(
-        config, create_fake_gangs(CPU), torch.float32, meta=True, init_rank0_only=True
-    )

@@ -10,7 +10,7 @@ from typing import Final
 from fairseq2.gang import Gang
 
 from fairseq2_jest.cli.usage import UsageError
-from fairseq2_jest.files import write_text
+from fairseq2_jest.files import write_json
 
 MANIFEST_NAME: Final = "manifest.json"
 
@@ -33,9 +33,7 @@ def claim(
     gang.barrier()
 
     if not is_known and gang.rank == 0:
-        text = json.dumps(identity, indent=2, ensure_ascii=False)
-
-        write_text(folder / MANIFEST_NAME, text + "\n")
+        write_json(folder / MANIFEST_NAME, identity)
 
 
 def _check(folder: Path, identity: Mapping[str, object], results: str, pattern: str) -> bool:

@@ -55,6 +55,9 @@ class ModelKind(ABC):
     loss: PairLoss
     """What is trained and validated by."""
 
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
     @abstractmethod
     def identity(self) -> dict[str, object]:
         """What a result depends on beside model and tokenizer, ready for JSON."""
@@ -89,13 +92,8 @@ class ModelKind(ABC):
         """How many tokens of a source, or a prompt, a model can translate."""
 
     @abstractmethod
-    def check_fit(self, model: Module, name: str, max_seq_len: int) -> None:
-        """
-        :param name: What the model is called in messages.
-
-        :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for
-            it.
-        """
+    def longest_pass(self, model: Module) -> int:
+        """How many tokens of a pair a model takes in a sequence."""
 
     @abstractmethod
     def translation(
@@ -119,6 +117,35 @@ class ModelKind(ABC):
         for direction in corpus.directions:
             self.check_direction(direction)
 
+    def check_fit(self, model: Module, name: str, max_seq_len: int) -> None:
+        """
+        :param name: What the model is called in messages.
+
+        :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for
+            it.
+        """
+        _check_sizes(
+            name,
+            self._tokenizer,
+            max_seq_len,
+            vocab_size=self.vocab_size(model),
+            longest=self.longest_pass(model),
+        )
+
+    def check_translates(self, model: Module, max_source_len: int) -> None:
+        """
+        :raises TrainingError: The model lacks tokens of the tokenizer, or ``max_source_len`` is too
+            much for it.
+        """
+        _check_sizes(
+            "the model",
+            self._tokenizer,
+            max_source_len,
+            vocab_size=self.vocab_size(model),
+            longest=self.longest_source(model),
+            field="translation.max_source_len",
+        )
+
 
 class EncoderDecoderKind(ModelKind):
     """NLLB, mBART: the source goes through an encoder, the target through a decoder."""
@@ -126,7 +153,7 @@ class EncoderDecoderKind(ModelKind):
     model_class = TransformerModel
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+        super().__init__(tokenizer)
 
         self.loss = EncoderDecoderLoss()
 
@@ -163,17 +190,11 @@ class EncoderDecoderKind(ModelKind):
         return cast(TransformerModel, model).max_source_seq_len
 
     @override
-    def check_fit(self, model: Module, name: str, max_seq_len: int) -> None:
+    def longest_pass(self, model: Module) -> int:
         transformer = cast(TransformerModel, model)
 
-        _check_sizes(
-            name,
-            self._tokenizer,
-            max_seq_len,
-            vocab_size=self.vocab_size(model),
-            # Targets go through the encoder, too.
-            longest=min(transformer.max_source_seq_len, transformer.max_target_seq_len),
-        )
+        # Targets go through the encoder, too.
+        return min(transformer.max_source_seq_len, transformer.max_target_seq_len)
 
     @override
     def translation(
@@ -201,7 +222,8 @@ class DecoderOnlyKind(ModelKind):
         """
         :raises EmbeddingError: The tokenizer is not one of a language model.
         """
-        self._tokenizer = tokenizer
+        super().__init__(tokenizer)
+
         self._config = prompt
         self._prompt = Prompt(prompt)
         self._format = PromptFormat(tokenizer)
@@ -244,14 +266,8 @@ class DecoderOnlyKind(ModelKind):
         return cast(CausalLM, model).max_seq_len // 2
 
     @override
-    def check_fit(self, model: Module, name: str, max_seq_len: int) -> None:
-        _check_sizes(
-            name,
-            self._tokenizer,
-            max_seq_len,
-            vocab_size=self.vocab_size(model),
-            longest=cast(CausalLM, model).max_seq_len,
-        )
+    def longest_pass(self, model: Module) -> int:
+        return cast(CausalLM, model).max_seq_len
 
     @override
     def translation(
@@ -333,14 +349,22 @@ def model_family(context: RecipeContext, section: ModelSection | ReferenceModelS
 
 
 def _check_sizes(
-    name: str, tokenizer: Tokenizer, max_seq_len: int, *, vocab_size: int, longest: int
+    name: str,
+    tokenizer: Tokenizer,
+    max_len: int,
+    *,
+    vocab_size: int,
+    longest: int,
+    field: str = "dataset.max_seq_len",
 ) -> None:
     """
     :param name: What the model is called in messages.
+    :param max_len: The most tokens of a sequence that it will be given.
     :param vocab_size: How many tokens it knows.
     :param longest: How many it takes in a sequence.
+    :param field: The config field of ``max_len``.
 
-    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
+    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_len`` is too much for it.
     """
     size = tokenizer.vocab_info.size
 
@@ -350,8 +374,7 @@ def _check_sizes(
             f"belong together."
         )
 
-    if max_seq_len > longest:
+    if max_len > longest:
         raise TrainingError(
-            f"dataset.max_seq_len is {max_seq_len}, but {name} takes at most {longest} tokens; "
-            f"lower it."
+            f"{field} is {max_len}, but {name} takes at most {longest} tokens; lower it."
         )

@@ -104,9 +104,7 @@ def create_selecting_reader(
 
         frozen = context.get_model_as(kind.model_class, section)
 
-        kind.check_fit(frozen, section, dataset.max_seq_len)
-
-        _check_same_vocabulary(kind, context.get_model(), frozen, section)
+        check_reference_fit(kind, context.get_model(), frozen, section, dataset.max_seq_len)
 
         reference_loss = open_reference_loss(
             ForwardPass(frozen, device=context.device, max_num_tokens=dataset.max_num_tokens),
@@ -170,6 +168,16 @@ def create_selector(context: RecipeContext, section: BatchSelectorSection) -> Ba
     return components.create_component(BatchSelector, section.name, section.config)
 
 
+def create_reference(context: RecipeContext, section: ReferenceEncoderSection) -> ReferenceEncoder:
+    """The reference encoder that a section names.
+
+    :raises EmbeddingError: It does not load.
+    """
+    components = context.resolver.resolve(ComponentManager)
+
+    return components.create_component(ReferenceEncoder, section.name, section.config)
+
+
 def open_reference(
     context: RecipeContext,
     corpus: Corpus,
@@ -182,12 +190,12 @@ def open_reference(
 
     :raises EmbeddingError: The reference does not load, or its store cannot be opened.
     """
-    encoder = context.resolver.resolve(ComponentManager).create_component(
-        ReferenceEncoder, section.name, section.config
-    )
-
     return CachedReference.open(
-        encoder, corpus, corpus_digest=corpus.digest, num_rows=len(corpus), config=store
+        create_reference(context, section),
+        corpus,
+        corpus_digest=corpus.digest,
+        num_rows=len(corpus),
+        config=store,
     )
 
 
@@ -207,7 +215,19 @@ def open_reference_loss(
     )
 
 
-def _check_same_vocabulary(kind: ModelKind, model: Module, frozen: Module, section: str) -> None:
+def check_reference_fit(
+    kind: ModelKind, model: Module, frozen: Module, section: str, max_seq_len: int
+) -> None:
+    """
+    :param kind: That of ``model``, which is trained.
+    :param frozen: The reference model, of the same kind.
+    :param section: The section that names it.
+
+    :raises SelectionError: Their vocabularies differ.
+    :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for it.
+    """
+    kind.check_fit(frozen, section, max_seq_len)
+
     own, other = kind.vocab_size(model), kind.vocab_size(frozen)
 
     if own != other:

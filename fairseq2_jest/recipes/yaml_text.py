@@ -15,6 +15,7 @@ def to_yaml(content: Mapping[str, Any]) -> str:
 
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
+    # ruamel.yaml annotates it by its default, which is None.
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(dict(content), stream)
 

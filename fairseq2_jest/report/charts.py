@@ -174,12 +174,12 @@ def score_charts(report: Report) -> list[Chart]:
     """The scores of what was chosen and passed over, for the first run of each selecting arm."""
     charts = []
 
-    selecting = [arm for arm in report.arms if arm.runs[0].selects][:MAX_SELECTING]
+    selecting = [arm.runs[0] for arm in report.arms if arm.runs[0].selects][:MAX_SELECTING]
+
+    slugs = _slugs([run.name for run in selecting])
 
     for view in VIEWS:
-        for arm in selecting:
-            run = arm.runs[0]
-
+        for run, slug in zip(selecting, slugs, strict=True):
             lines = [
                 _score_line(run, view, "selected", "chosen", CHOSEN),
                 _score_line(run, view, "passed_over", "passed over", PASSED_OVER),
@@ -192,7 +192,7 @@ def score_charts(report: Report) -> list[Chart]:
             )
 
             charts += _chart(
-                f"{_slug(view.name)}-{_slug(run.name)}",
+                f"{_slug(view.name)}-{slug}",
                 caption,
                 SAMPLES,
                 f"{view.name} ({view.unit})",
@@ -331,3 +331,20 @@ def _is_finite(value: float) -> bool:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name)
+
+
+def _slugs(names: Sequence[str]) -> list[str]:
+    """Parts of file names, as different as ``names`` are."""
+    slugs: list[str] = []
+
+    for name in names:
+        slug, number = _slug(name), 1
+
+        while slug in slugs:
+            number += 1
+
+            slug = f"{_slug(name)}-{number}"
+
+        slugs.append(slug)
+
+    return slugs

@@ -79,14 +79,17 @@ class SuperBatchEmbedder:
 
         mine = listed.take(my_places.tolist())
 
+        # A pass through the learner may be a collective, for which every rank needs a sequence.
+        passed = mine if len(mine) > 0 else listed.take([0])
+
         if self._learner is not None:
             learner = EmbeddedPairs(
-                source=_gather(self._learner.encode_source(mine), len(listed), gang),
-                target=_gather(self._learner.encode_target(mine), len(listed), gang),
+                source=_gather(self._learner.encode_source(passed), len(listed), gang),
+                target=_gather(self._learner.encode_target(passed), len(listed), gang),
             )
 
         if self._learner_loss is not None:
-            losses = self._learner_loss.score(mine).unsqueeze(1)
+            losses = self._learner_loss.score(passed).unsqueeze(1)
 
             learner_loss = _gather(losses, len(listed), gang).squeeze(1)
 
@@ -174,16 +177,17 @@ class SuperBatchEmbedder:
 
 
 def _slice(num_rows: int, gang: Gang) -> NDArray[np.int64]:
-    """The places that a rank embeds; never none, since embedding may be a collective."""
+    """The places that a rank embeds; the last ranks may have none."""
     share = -(-num_rows // gang.size)
 
-    begin = gang.rank * share
+    begin = min(gang.rank * share, num_rows)
 
-    return np.arange(begin, min(begin + share, num_rows)) if begin < num_rows else np.arange(1)
+    return np.arange(begin, min(begin + share, num_rows))
 
 
 def _gather(mine: Tensor, num_rows: int, gang: Gang) -> Tensor:
-    """Puts the ranks' slices together; the last ones may be shorter, or empty and then cut off."""
+    """Puts the ranks' slices together; the last ones may be shorter, or stand for none and are then
+    cut off."""
     if gang.size == 1:
         return mine
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from fairseq2.data.tokenizers import Tokenizer
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.corpus.sampling import CorpusSampler
+from fairseq2_jest.embedding.row_tokenizer import RowTokenizer
 from fairseq2_jest.embedding.tokens import PairReader, SequenceFormats, TokenizedPairs
+from fairseq2_jest.selection.errors import SelectionError
+
+_MAX_DRAWS: Final = 1000
+"""How often a super-batch is filled up: a few times, unless weights are hundreds apart and it is
+about as large as the corpus."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +40,7 @@ class TokenizedSuperBatch:
     """What the next super-batch is read from."""
 
 
-class PairTokenizer:
+class PairTokenizer(RowTokenizer):
     """Turns rows of a corpus into tokens; a pair with a side beyond ``max_seq_len`` is left out."""
 
     def __init__(
@@ -46,54 +54,27 @@ class PairTokenizer:
         """
         :param max_seq_len: The most tokens in a sequence, special tokens included.
         :param tag_synthetic: Whether sources that were made by a model are marked as such.
+
+        :raises fairseq2.error.NotSupportedError: The tokenizer lacks a language of the corpus.
         """
-        self._corpus = corpus
-        self._encode = tokenizer.create_raw_encoder()
-        self._max_seq_len = max_seq_len
-        self._tag_synthetic = tag_synthetic and corpus.has_synthetic
+        super().__init__(corpus, tokenizer, max_seq_len=max_seq_len, tag_synthetic=tag_synthetic)
 
-        formats = SequenceFormats(tokenizer)
+        self._formats = SequenceFormats(tokenizer)
 
-        self._num_special = {
-            (direction, is_tagged): (
-                formats.get_source(direction.source, synthetic=is_tagged).num_special,
-                max(
-                    # As the learner's encoder sees it, and as the decoder does.
-                    formats.get(direction.target, "source").num_special,
-                    formats.get(direction.target, "target").num_special,
-                ),
-            )
-            for direction in corpus.directions
-            for is_tagged in {False, self._tag_synthetic}
-        }
+        for direction in corpus.directions:
+            for lang in direction:
+                self._formats.get(lang, "source")
 
-    def __call__(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], TokenizedPairs]:
-        """Returns the rows that fit and their tokens."""
-        sources, targets = self._corpus.texts(rows)
-
-        directions = [self._corpus.directions[i] for i in self._corpus.direction_index(rows)]
-
-        pairs = TokenizedPairs(
-            source=[self._encode(text).long() for text in sources],
-            target=[self._encode(text).long() for text in targets],
-            source_langs=[direction.source for direction in directions],
-            target_langs=[direction.target for direction in directions],
-            synthetic=self._corpus.synthetic(rows).tolist() if self._tag_synthetic else None,
+    @override
+    def _lengths(self, pairs: TokenizedPairs) -> Sequence[int]:
+        sides = (
+            self._formats.source_lengths(pairs),
+            # As the learner's encoder sees it, and as the decoder does.
+            self._formats.lengths(pairs.target, pairs.target_langs, "source"),
+            self._formats.lengths(pairs.target, pairs.target_langs, "target"),
         )
 
-        fitting = [i for i, direction in enumerate(directions) if self._fits(pairs, i, direction)]
-
-        return rows[fitting], pairs.take(fitting)
-
-    def _fits(self, pairs: TokenizedPairs, index: int, direction: Direction) -> bool:
-        is_tagged = pairs.synthetic is not None and pairs.synthetic[index]
-
-        source_special, target_special = self._num_special[direction, is_tagged]
-
-        source_len = len(pairs.source[index]) + source_special
-        target_len = len(pairs.target[index]) + target_special
-
-        return max(source_len, target_len) <= self._max_seq_len
+        return [max(lengths) for lengths in zip(*sides, strict=True)]
 
 
 class SuperBatchReader:
@@ -137,16 +118,26 @@ class SuperBatchReader:
         )
 
     def _next_rows(self) -> NDArray[np.int64]:
-        """As many different rows; where one epoch ends and the next begins, one may come twice."""
+        """As many different rows; where one epoch ends and the next begins, one may come twice.
+
+        :raises SelectionError: Too many come again and again.
+        """
         size = min(self._super_batch_size, self._sampler.num_rows)
 
         rows = np.empty(0, dtype=np.int64)
 
-        while len(rows) < size:
+        for _ in range(_MAX_DRAWS):
             rows = np.concatenate([rows, self._sampler.next_rows(size - len(rows))])
             rows = rows[np.sort(np.unique(rows, return_index=True)[1])]
 
-        return rows
+            if len(rows) == size:
+                return rows
+
+        raise SelectionError(
+            f"No super-batch of {size:,} different pairs comes together, since some corpora are "
+            f"seen far more often than others; choose a smaller super-batch in "
+            f"batch_selector.config, or weights of the corpora that are nearer to each other."
+        )
 
     def state_dict(self) -> dict[str, object]:
         """The position behind the last super-batch handed out; what was read ahead is not in it."""

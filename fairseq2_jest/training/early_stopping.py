@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from fairseq2.early_stopper import EarlyStopper
 from fairseq2.trainer import Trainer
 from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
+
+from fairseq2_jest.files import write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class PatienceEarlyStopper(EarlyStopper):
 
         history[step_nr] = score
 
-        self._save(history)
+        write_json(self._file, history)
 
         best, waited = -math.inf, 0
 
@@ -82,13 +83,6 @@ class PatienceEarlyStopper(EarlyStopper):
             return {}
 
         return {int(step): float(score) for step, score in json.loads(text).items()}
-
-    def _save(self, history: dict[int, float]) -> None:
-        temporary = self._file.with_suffix(".tmp")
-
-        temporary.write_text(json.dumps(history), encoding="utf-8")
-
-        os.replace(temporary, self._file)
 
 
 def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:

@@ -6,14 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from fairseq2.datasets import Seq2SeqBatch
 from fairseq2.nn.functional import cross_entropy
 from torch import Tensor
 from torch.nn import Module
 from typing_extensions import override
 
-from fairseq2_jest.embedding.tokens import layout_of, pad, places_of
+from fairseq2_jest.embedding.prompting import join_responses
+from fairseq2_jest.embedding.tokens import layout_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,30 +77,26 @@ class ResponseLoss(PairLoss):
     def __call__(
         self, model: Module, batch: Seq2SeqBatch, *, label_smoothing: float = 0.0
     ) -> BatchLoss:
-        prompt_lens, response_lens = batch.source_seq_lens, batch.target_seq_lens
+        joined = join_responses(
+            _sequences(batch.source_seqs, batch.source_seq_lens),
+            _sequences(batch.target_seqs, batch.target_seq_lens),
+            pad_idx=0,
+            device=batch.source_seqs.device,
+        )
 
-        seqs, lengths = _join(batch.source_seqs, prompt_lens, batch.target_seqs, response_lens)
-
-        # Position t predicts token t + 1: the last of the prompt the first of the response.
-        inputs, input_lens = seqs[:, :-1], [length - 1 for length in lengths]
-
-        scored = places_of(inputs, input_lens, [length - 1 for length in prompt_lens])
-
-        logits: Tensor = model(inputs, layout_of(inputs, input_lens))
+        logits: Tensor = model(joined.inputs, layout_of(joined.inputs, joined.input_lens))
 
         # Padding is not among them, whatever its index.
         loss = cross_entropy(
-            logits[scored], seqs[:, 1:][scored], None, label_smoothing=label_smoothing
+            logits[joined.scored],
+            joined.labels[joined.scored],
+            None,
+            label_smoothing=label_smoothing,
         )
 
-        return BatchLoss(loss=loss, num_targets=sum(response_lens), given=batch)
+        return BatchLoss(loss=loss, num_targets=sum(batch.target_seq_lens), given=batch)
 
 
-def _join(
-    prompts: Tensor, prompt_lens: Sequence[int], responses: Tensor, response_lens: Sequence[int]
-) -> tuple[Tensor, list[int]]:
-    """Puts each response behind its prompt, where the padding was."""
-    rows = zip(prompts, prompt_lens, responses, response_lens, strict=True)
-
-    # What is behind a sequence does not matter.
-    return pad([torch.cat([prompt[:p], response[:r]]) for prompt, p, response, r in rows], 0)
+def _sequences(seqs: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+    """The rows of a padded batch, each without its padding."""
+    return [seq[:length] for seq, length in zip(seqs, lengths, strict=True)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from fairseq2_jest.corpus.cleaning import normalize_text
 from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.embedding.forward_pass import autocast
 from fairseq2_jest.embedding.tokens import batches_by_length, layout_of, pad
 from fairseq2_jest.embedding.translation_format import (
     AnyGenerator,
@@ -59,7 +59,7 @@ class Translator:
         :param max_num_tokens: The most source tokens of a batch, padding included.
         :param max_batch_size: The most texts, or parts of one, in a batch.
         :param num_hypotheses: At most as many as the generator gives.
-        :param autocast_dtype: The dtype of ``torch.amp``; ``None`` for none.
+        :param autocast_dtype: The dtype of mixed precision, ``None`` for none.
         :param translation: How ``generator`` is used; by default as one of an encoder-decoder
             model.
 
@@ -167,10 +167,8 @@ class Translator:
 
         seqs = seqs.to(self._device)
 
-        dtype = self._autocast_dtype
-
         try:
-            with torch.autocast(self._device.type, dtype) if dtype is not None else nullcontext():
+            with autocast(self._device, self._autocast_dtype):
                 return self._translation.search(self._generator, seqs, layout_of(seqs, lengths))
         except SequenceGenerationError as ex:
             raise TranslationError(

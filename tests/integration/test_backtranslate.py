@@ -28,7 +28,7 @@ from tests.backtranslating import (
 )
 from tests.hugging_face import library
 from tests.integration.forked import run_program
-from tests.translating import finish, log_of, make_run, write_lines
+from tests.translating import finish, log_of, write_lines
 
 LINES = german_lines(NUM_LINES)
 
@@ -36,11 +36,6 @@ LINES = german_lines(NUM_LINES)
 BAD_LINES = [LINES[0].upper(), "", "the dog sees a small cat in the old house .", " ".join(LINES)]
 
 PAIRS = "synthetic.eng_Latn-deu_Latn.parquet"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("run") / "run")
 
 
 @pytest.fixture(scope="module")

@@ -299,18 +299,14 @@ def reference_model(folder: Path, family: str, **overrides: int) -> list[str]:
 def test_a_reference_model_that_does_not_fit_is_told_before_training(
     family: str, overrides: dict[str, int], sentence: str, folder: Path
 ) -> None:
-    args = (
-        "mt",
-        "finetune",
-        "out",
-        "--no-rich",
+    config = (
         *DEMO,
         *reference_model(folder, family, **overrides),
+        "batch_selector.config.learner_view=reducible_loss",
     )
 
-    view = "batch_selector.config.learner_view=reducible_loss"
-
-    check_told(run_program(*args, view, folder=folder), sentence)
+    for command in (("finetune", "out", "--no-rich"), ("check", "finetune")):
+        check_told(run_program("mt", *command, *config, folder=folder), sentence)
 
 
 def test_a_reference_model_that_nobody_asks_for_is_told(folder: Path) -> None:

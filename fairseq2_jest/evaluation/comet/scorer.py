@@ -21,7 +21,7 @@ from fairseq2_jest.evaluation.comet.process import (
     ProcessTimeout,
 )
 from fairseq2_jest.evaluation.errors import EvaluationError
-from fairseq2_jest.files import write_text
+from fairseq2_jest.files import write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def write_identity(folder: Path, identity: CometIdentity) -> None:
 
     :raises OSError: It cannot be written.
     """
-    write_text(folder / IDENTITY_FILE, json.dumps(asdict(identity), indent=2) + "\n")
+    write_json(folder / IDENTITY_FILE, asdict(identity))
 
 
 def read_identity(folder: Path) -> CometIdentity | None:

@@ -11,11 +11,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from fairseq2.gang import GangContext
-from fairseq2.model_checkpoint import (
-    ModelCheckpointLoader,
-    ModelCheckpointLoadOptions,
-    reshard_tensor,
-)
+from fairseq2.model_checkpoint import ModelCheckpointLoader, ModelCheckpointLoadOptions
 from torch import Tensor
 from typing_extensions import override
 
@@ -25,6 +21,7 @@ from fairseq2_jest.models.hugging_face.json_files import read_json
 from fairseq2_jest.models.hugging_face.nllb import convert_m2m100_state_dict
 from fairseq2_jest.models.mbart.fairseq import holds_fairseq_dictionary, read_fairseq_checkpoint
 from fairseq2_jest.models.pickled import load_pickled
+from fairseq2_jest.models.resharding import share_of_rank
 
 SAFETENSORS: Final = ("model.safetensors.index.json", "model.safetensors")
 PICKLED: Final = ("pytorch_model.bin.index.json", "pytorch_model.bin")
@@ -67,17 +64,7 @@ class TranslationCheckpointLoader(ModelCheckpointLoader):
 
             seen.add(tensor)
 
-            yield (
-                key,
-                reshard_tensor(
-                    key,
-                    [[tensor]],
-                    (1, 1),
-                    (gangs.tp.size, gangs.sdp.size),
-                    (gangs.tp.rank, gangs.sdp.rank),
-                    shard_dims,
-                ),
-            )
+            yield key, share_of_rank(key, tensor, gangs, shard_dims)
 
     @override
     def supports_path(self, path: Path) -> bool:

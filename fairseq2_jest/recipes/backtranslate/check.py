@@ -17,6 +17,7 @@ from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
 from fairseq2_jest.recipes.backtranslate.recipe import unchecked_languages
 from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.translate.check import name_of_model
+from fairseq2_jest.recipes.translate.recipe import check_translating
 from fairseq2_jest.translation.config import input_format
 from fairseq2_jest.translation.source import open_source
 
@@ -26,6 +27,7 @@ def check(config: BacktranslateConfig) -> list[str]:
 
     :raises CorpusError: The text cannot be read, too many lines are rejected, or the tokenizer
         lacks a language.
+    :raises TrainingError: The model does not fit the tokenizer or the length of sources.
     :raises TranslationError: The file has no such column.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     """
@@ -55,6 +57,8 @@ def check(config: BacktranslateConfig) -> list[str]:
     kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
 
     kind.check_direction(reverse)
+
+    check_translating(context, config, kind)
 
     lines += [f"pairs: {direction}", f"model: {name_of_model(config)}, {reverse}"]
 

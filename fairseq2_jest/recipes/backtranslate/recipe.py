@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fairseq2.logging import log
 from fairseq2.recipe.base import Recipe, RecipeContext
-from fairseq2.recipe.component import ComponentManager
 from fairseq2.recipe.config import BeamSearchConfig
 from fairseq2.task import Task
 from typing_extensions import override
@@ -16,13 +15,14 @@ from fairseq2_jest.corpus.pair import parse_direction
 from fairseq2_jest.corpus.readers import BuiltinReader
 from fairseq2_jest.corpus.records import Reader
 from fairseq2_jest.corpus.table import CorpusTable
-from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
 from fairseq2_jest.recipes.backtranslate.task import BacktranslateTask
 from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.model_kinds import create_model_kind
+from fairseq2_jest.recipes.reading import create_reference
 from fairseq2_jest.recipes.translate.identity import identity_of_translator
 from fairseq2_jest.recipes.translate.recipe import (
+    check_translating,
     create_translator,
     missing_blocks,
     open_input,
@@ -65,6 +65,8 @@ class BacktranslateRecipe(Recipe):
 
         kind.check_direction(reverse)
 
+        check_translating(context, config, kind)
+
         claim(
             context.output_dir,
             {
@@ -96,9 +98,7 @@ class BacktranslateRecipe(Recipe):
             shards,
             missing,
             create_translator(context, tokenizer, reverse, kind) if missing else None,
-            lambda: context.resolver.resolve(ComponentManager).create_component(
-                ReferenceEncoder, config.reference_encoder.name, config.reference_encoder.config
-            ),
+            lambda: create_reference(context, config.reference_encoder),
             languages[0],
             gangs=context.gangs,
             output_dir=context.output_dir,

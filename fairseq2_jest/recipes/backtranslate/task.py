@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -26,6 +25,7 @@ from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.corpus.prepare import PreparedCorpus
 from fairseq2_jest.corpus.table import CorpusTable
 from fairseq2_jest.embedding.reference import ReferenceEncoder
+from fairseq2_jest.files import write_json
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
 from fairseq2_jest.recipes.backtranslate.output import SyntheticCorpus, SyntheticPair
 from fairseq2_jest.recipes.translate.blocks import BlockTranslationTask
@@ -157,9 +157,7 @@ class BacktranslateTask(BlockTranslationTask):
             "lines_per_second": self.num_new_lines / max(seconds, 1e-9),
         }
 
-        (self._output_dir / "backtranslate.json").write_text(
-            json.dumps(numbers, indent=2) + "\n", encoding="utf-8"
-        )
+        write_json(self._output_dir / "backtranslate.json", numbers)
 
         log.info(
             "{:,} of {:,} lines are translated ({:,} now, in {}), and {:,} pairs are kept; "

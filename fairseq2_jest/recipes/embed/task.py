@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from fairseq2_jest.embedding.prediction import (
     predict_size,
     time_sample,
 )
+from fairseq2_jest.files import write_json
 from fairseq2_jest.recipes.embed.config import FillConfig
 from fairseq2_jest.recipes.progress import Progress
 from fairseq2_jest.recipes.task import PiecewiseTask
@@ -169,7 +169,7 @@ class EmbedTask(PiecewiseTask):
             ),
         }
 
-        self._summary_file.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        write_json(self._summary_file, summary)
 
 
 def _check_room(size: FillSize, path: Path) -> None:

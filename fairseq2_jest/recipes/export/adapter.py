@@ -20,7 +20,7 @@ from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.adapters.lora import LoraAdapter
 from fairseq2_jest.adapters.lora_config import LoraConfig
 from fairseq2_jest.adapters.peft_folder import save_peft_folder
-from fairseq2_jest.recipes.adapting import create_empty_model
+from fairseq2_jest.recipes.empty_model import create_empty_model
 from fairseq2_jest.recipes.export.card import base_model, hub_name
 
 

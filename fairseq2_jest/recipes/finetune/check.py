@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from fairseq2.recipe.base import RecipeContext
+from fairseq2.recipe.error import ModelTypeNotValidError
 from fairseq2.runtime.dependency import get_dependency_resolver
+from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.mixing import Mix
@@ -11,11 +13,13 @@ from fairseq2_jest.embedding.model_files import check_model
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig
 from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
 from fairseq2_jest.recipes.adapting import check_adapter
+from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.finetune.comet import FIELD
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.schedule import schedule_warning
-from fairseq2_jest.recipes.model_kinds import create_model_kind
+from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
 from fairseq2_jest.recipes.reading import (
+    check_reference_fit,
     check_reference_model,
     check_size,
     create_selector,
@@ -29,7 +33,10 @@ def check(config: FinetuneConfig) -> list[str]:
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     :raises EvaluationError: COMET is asked for, and not there.
-    :raises SelectionError: A super-batch is too large, or the reference model is not named.
+    :raises SelectionError: A super-batch is too large, or the reference model is not named, or has
+        another vocabulary.
+    :raises TrainingError: A model does not fit the tokenizer or the length of sequences.
+    :raises ModelTypeNotValidError: The reference model is of another kind than the model.
     """
     context = RecipeContext(get_dependency_resolver())
 
@@ -58,6 +65,11 @@ def check(config: FinetuneConfig) -> list[str]:
             if corpus.has_synthetic:
                 lines.append(f"  {Mix.of(corpus, config.dataset.synthetic_ratio)}")
 
+    model = open_empty_model(context, config.model)
+
+    if model is not None:
+        kind.check_fit(model, "the model", config.dataset.max_seq_len)
+
     if (line := check_adapter(context, config.adapter, config.model)) is not None:
         lines.append(line)
 
@@ -71,7 +83,7 @@ def check(config: FinetuneConfig) -> list[str]:
     )
 
     if selector.needs_reference_loss:
-        check_reference_model(None if config.reference_model is None else "reference_model")
+        _check_reference_model(context, config, kind, model)
 
     reference = config.reference_encoder.config
 
@@ -93,3 +105,21 @@ def check(config: FinetuneConfig) -> list[str]:
         lines.append(f"warning: {warning}")
 
     return lines
+
+
+def _check_reference_model(
+    context: RecipeContext, config: FinetuneConfig, kind: ModelKind, model: Module | None
+) -> None:
+    name = check_reference_model(None if config.reference_model is None else "reference_model")
+
+    assert config.reference_model is not None
+
+    frozen = open_empty_model(context, config.reference_model, name)
+
+    if frozen is None or model is None:
+        return
+
+    if not isinstance(frozen, kind.model_class):
+        raise ModelTypeNotValidError(type(frozen), kind.model_class, name)
+
+    check_reference_fit(kind, model, frozen, name, config.dataset.max_seq_len)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.files import write_text
+from fairseq2_jest.files import write_json
 from fairseq2_jest.influence.diagnosis import LayerDiagnosis
 from fairseq2_jest.influence.rule import ScoreSummary
 from fairseq2_jest.recipes.select.choosing import Choice
@@ -72,12 +72,12 @@ def write_table(
 
 def write_numbers(folder: Path, numbers: Mapping[str, object]) -> None:
     """Writes what can be counted of a selection, as JSON."""
-    write_text(folder / NUMBERS_NAME, json.dumps(numbers, indent=2) + "\n")
+    write_json(folder / NUMBERS_NAME, numbers)
 
 
 def write_diagnoses(folder: Path, diagnoses: Sequence[LayerDiagnosis]) -> None:
     """Writes how influence came about, for the page."""
-    write_text(folder / LAYERS_NAME, json.dumps([asdict(d) for d in diagnoses], indent=2) + "\n")
+    write_json(folder / LAYERS_NAME, [asdict(d) for d in diagnoses])
 
 
 def read_diagnoses(folder: Path) -> list[LayerDiagnosis]:

@@ -8,6 +8,7 @@ from fairseq2.runtime.dependency import get_dependency_resolver
 from fairseq2_jest.corpus.pair import parse_direction
 from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
+from fairseq2_jest.recipes.translate.recipe import check_translating
 from fairseq2_jest.translation.config import input_format, output_format
 from fairseq2_jest.translation.rendering import create_renderer
 from fairseq2_jest.translation.source import open_source
@@ -18,6 +19,7 @@ def check(config: TranslateConfig) -> list[str]:
 
     :raises TranslationError: A line of the input cannot be read.
     :raises CorpusError: The input cannot be read, or the tokenizer lacks a language.
+    :raises TrainingError: The model does not fit the tokenizer or the length of sources.
     """
     path, format_ = config.input.path, input_format(config.input)
 
@@ -40,6 +42,8 @@ def check(config: TranslateConfig) -> list[str]:
     kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
 
     kind.check_direction(direction)
+
+    check_translating(context, config, kind)
 
     return [*lines, f"direction: {direction}", f"model: {name_of_model(config)}"]
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from fairseq2.assets import AssetCardError
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.error import NotSupportedError
 from fairseq2.logging import log
 from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.task import Task
-from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.cli.output import check_writable
 from fairseq2_jest.corpus.pair import Direction, parse_direction
+from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
 from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
@@ -62,6 +61,8 @@ class TranslateRecipe(Recipe):
 
         kind.check_direction(direction)
 
+        check_translating(context, config, kind)
+
         claim(
             context.output_dir,
             {**identity_of(config, survey, context.resolver), **kind.identity()},
@@ -105,6 +106,17 @@ class TranslateRecipe(Recipe):
         return TranslateConfig
 
 
+def check_translating(context: RecipeContext, config: TranslatorConfig, kind: ModelKind) -> None:
+    """Looks at the model without its weights, where there are such models.
+
+    :raises TrainingError: The model does not fit the tokenizer or the length of sources.
+    """
+    model = open_empty_model(context, config.model)
+
+    if model is not None:
+        kind.check_translates(model, config.translation.max_source_len)
+
+
 def create_translator(
     context: RecipeContext,
     tokenizer: Tokenizer,
@@ -117,8 +129,8 @@ def create_translator(
 
     :param num_hypotheses: At most as many as the generator gives.
 
-    :raises TranslationError: The checkpoint of a run is damaged, or the model does not fit the
-        tokenizer, the length of sources or the direction.
+    :raises TrainingError: The model does not fit the tokenizer or the length of sources.
+    :raises TranslationError: The checkpoint of a run is damaged, or the tokenizer lacks a language.
     """
     config = context.get_config_as(TranslatorConfig)
 
@@ -133,7 +145,7 @@ def create_translator(
             "damaged; name another in run.checkpoint, or copy it again."
         ) from ex
 
-    _check_model(kind, model, tokenizer, config.translation.max_source_len)
+    kind.check_translates(model, config.translation.max_source_len)
 
     generator = kind.create_generator(context, config.seq2seq_generator)
 
@@ -152,7 +164,7 @@ def create_translator(
             max_batch_size=settings.max_batch_size,
             long_lines=settings.long_lines,
             num_hypotheses=num_hypotheses,
-            autocast_dtype=amp.amp_dtype if amp.amp and amp.amp_dtype != torch.float32 else None,
+            autocast_dtype=amp.amp_dtype if amp.amp else None,
             translation=kind.translation(direction, config.seq2seq_generator),
         )
     except NotSupportedError as ex:
@@ -221,19 +233,3 @@ def missing_blocks(context: RecipeContext, shards: Shards) -> list[int]:
     gang.barrier()
 
     return missing
-
-
-def _check_model(kind: ModelKind, model: Module, tokenizer: Tokenizer, max_source_len: int) -> None:
-    longest, known = kind.longest_source(model), kind.vocab_size(model)
-
-    if max_source_len > longest:
-        raise TranslationError(
-            f"translation.max_source_len is {max_source_len}, but the model takes at most "
-            f"{longest} tokens; lower it."
-        )
-
-    if tokenizer.vocab_info.size > known:
-        raise TranslationError(
-            f"The tokenizer has {tokenizer.vocab_info.size} tokens, but the model knows {known}; "
-            "name the tokenizer that belongs to the model."
-        )

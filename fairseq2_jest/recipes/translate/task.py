@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from fairseq2.logging import log
 from fairseq2.utils.progress import ProgressReporter
 from typing_extensions import override
 
+from fairseq2_jest.files import write_json
 from fairseq2_jest.recipes.translate.blocks import BlockTranslationTask
 from fairseq2_jest.report.units import format_seconds
 from fairseq2_jest.translation.rendering import Renderer, write_output
@@ -93,9 +93,7 @@ class TranslateTask(BlockTranslationTask):
             "output": str(self._output_file),
         }
 
-        (self._output_dir / "translate.json").write_text(
-            json.dumps(summary, indent=2) + "\n", encoding="utf-8"
-        )
+        write_json(self._output_dir / "translate.json", summary)
 
     def _render(self, counts: Counter[str]) -> Iterator[str]:
         """Yields the lines of the output; lists those that are too long on the way."""

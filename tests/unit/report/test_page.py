@@ -64,6 +64,20 @@ def test_page_of_two_runs(make: Make, tmp_path: Path) -> None:
     assert "above 90 % (reference score) of those passed over" in page.cells
 
 
+def test_runs_of_like_names_have_figures_of_their_own(make: Make, tmp_path: Path) -> None:
+    page, _, _ = make(
+        *(
+            write_run(tmp_path / name, JEST, selector=selector, audits=[audit(10)])
+            for name, selector in (("a b", "joint"), ("a-b", "independent"), ("a-b-2", "mine"))
+        )
+    )
+
+    names = [figure["id"] for figure in page.all("figure")]
+
+    assert len(set(names)) == len(names)
+    assert sum(str(name).startswith("reference-score-a-b") for name in names) == 3
+
+
 def test_texts_are_escaped_and_know_their_direction(make: Make, tmp_path: Path) -> None:
     source, target = "<script>alert('x')</script> & \"q\"", "قطة <b>تجلس</b>"
 

@@ -9,6 +9,7 @@ from fairseq2.error import NotSupportedError
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.errors import CorpusError
 from fairseq2_jest.corpus.sampling import CorpusSampler
+from fairseq2_jest.selection.errors import SelectionError
 from fairseq2_jest.selection.tokenizing import PairTokenizer, SuperBatchReader
 from tests.unit.tiny import DEU, ENG, open_corpus, sentences, tokenizer
 
@@ -187,3 +188,19 @@ def test_a_state_of_another_seed_is_refused(corpus: Corpus) -> None:
 
     with pytest.raises(CorpusError, match="seed"):
         reader_of(corpus).load_state_dict(other.state_dict())
+
+
+def test_a_super_batch_fills_up_with_uneven_weights_or_says_why_not(corpus: Corpus) -> None:
+    def read(weight: float) -> list[int]:
+        sampler = CorpusSampler(corpus.sizes, [weight, 1.0], seed=3)
+
+        tokens = PairTokenizer(corpus, tokenizer(), max_seq_len=64)
+
+        rows: list[int] = SuperBatchReader(sampler, tokens, NUM_ROWS).read().rows.tolist()
+
+        return rows
+
+    assert sorted(read(20.0)) == list(range(NUM_ROWS))
+
+    with pytest.raises(SelectionError, match="No super-batch of 40 different pairs"):
+        read(1e6)
