@@ -5,9 +5,8 @@ from __future__ import annotations
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
-from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.recipes.select.config import SelectConfig
-from fairseq2_jest.recipes.select.seeds import take_seeds
+from fairseq2_jest.recipes.select.seeds import open_pool
 from fairseq2_jest.report.units import format_bytes
 
 
@@ -17,13 +16,9 @@ def check(config: SelectConfig) -> list[str]:
     :raises CorpusError: A corpus cannot be prepared.
     :raises InfluenceError: The seeds do not fit the pool.
     """
-    dataset = RecipeContext(get_dependency_resolver()).get_dataset_as(ParallelText)
+    corpora = open_pool(RecipeContext(get_dependency_resolver()), config)
 
-    pool, trusted = (
-        dataset.open(split) for split in (config.dataset.pool_split, config.dataset.seed_split)
-    )
-
-    seeds = take_seeds(pool, trusted, config.dataset, config.common.seed)
+    pool, seeds = corpora.pool, corpora.seed_rows
 
     directions = ", ".join(map(str, pool.directions))
 
