@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from fairseq2 import init_fairseq2
 from fairseq2.data.tokenizers import Tokenizer, load_tokenizer
 from fairseq2.device import CPU
 from fairseq2.models.nllb import get_nllb_model_hub
@@ -33,10 +35,14 @@ class BuiltIn:
 
 
 def open_builtin(num_seeds: int, *, num_pool_pairs: int | None = None, seed: int = 1) -> BuiltIn:
-    """The labelled pool, and clean pairs of another part; fairseq2 is to be initialised.
+    """The labelled pool, and clean pairs of another part; initialises fairseq2, with one thread.
 
     :param num_pool_pairs: The size of a clean pool in its place.
     """
+    torch.set_num_threads(1)
+
+    init_fairseq2(no_progress=True)
+
     tokenizer = load_tokenizer(BUILTIN_TOKENIZER)
 
     pool_config = (

@@ -11,8 +11,6 @@ is done, so that the sweep can be stopped and continued; the table is of all tha
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +30,7 @@ from benchmarks.influence.choosing import (
     clean_at_random,
     everything,
 )
-from benchmarks.influence.setup import pretrained_model
+from benchmarks.influence.setup import argument_parser, open_folder, pretrained_model
 
 RESULTS = ROOT / "benchmarks" / "results" / "gdig"
 
@@ -88,21 +86,14 @@ LEADING = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.influence.gdig",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--out", type=Path, default=ROOT / ".demo" / "gdig")
+    parser = argument_parser("gdig", __doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2_000], metavar="K")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(LEADING))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=50, help="steps of 100 pairs")
     args = parser.parse_args()
 
-    out: Path = args.out.resolve()
-
-    os.environ.setdefault("FAIRSEQ2_JEST_CACHE_DIR", str(out / "cache"))
+    out = open_folder(args.out)
 
     model = pretrained_model(out)
 

@@ -21,10 +21,10 @@ from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.influence.curvature import LayerCurvature
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
 from fairseq2_jest.influence.directions import LayerDirections, concatenate, seed_directions
-from fairseq2_jest.influence.encoder_decoder import EncoderDecoder
 from fairseq2_jest.influence.fitting import Workplace, fit_curvature
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass, LayerTokens, Reduction
 from fairseq2_jest.influence.layers import LayersConfig, TrackedLayer, find_layers, last_block
+from fairseq2_jest.influence.model import PairModel
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.scoring import PoolScorer
 
@@ -78,7 +78,7 @@ class Lab:
         :param pool: What the curvature is estimated on.
         :param pairs: Those whose influence is asked for.
         """
-        wrapped = EncoderDecoder(model, tokenizer, device=CPU, max_num_tokens=_MAX_NUM_TOKENS)
+        wrapped = PairModel(model, tokenizer, device=CPU, max_num_tokens=_MAX_NUM_TOKENS)
 
         self._pool = pool
         self._num_pool_pairs = num_pool_pairs

@@ -10,11 +10,9 @@ to ``benchmarks/results/planted_noise``, a file for each model as it is done.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +21,6 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from fairseq2 import init_fairseq2
 from fairseq2.device import CPU
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
@@ -31,7 +28,15 @@ from sklearn.metrics import roc_auc_score
 from benchmarks import ROOT
 from benchmarks.influence.built_in import BuiltIn, load_tiny, open_builtin
 from benchmarks.influence.lab import Lab, Setting
-from benchmarks.influence.setup import pretrained_model, trusted_model, warm_up, write_splits
+from benchmarks.influence.setup import (
+    argument_parser,
+    open_folder,
+    pretrained_model,
+    trusted_model,
+    warm_up,
+    write_splits,
+)
+from benchmarks.markdown import markdown_table
 from fairseq2_jest.embedding.builtin_reference import ensure_builtin_reference
 from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, SentenceTransformerEncoder
@@ -147,29 +152,18 @@ MODELS: Mapping[str, tuple[str, Mapping[str, Setting]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.influence.planted_noise",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--out", type=Path, default=ROOT / ".demo" / "gdig")
+    parser = argument_parser("planted_noise", __doc__)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--pairs", type=int, default=1_500, help="how many are scored")
     args = parser.parse_args()
 
-    out: Path = args.out.resolve()
-
-    os.environ.setdefault("FAIRSEQ2_JEST_CACHE_DIR", str(out / "cache"))
-
-    torch.set_num_threads(1)
+    out = open_folder(args.out)
 
     checkpoints: Mapping[str, Callable[[], Path]] = {
         "warm-up": partial(warm_up, out, write_splits(out)),
         "pretrained": partial(pretrained_model, out),
         "trusted": partial(trusted_model, out, write_splits(out)),
     }
-
-    init_fairseq2(no_progress=True)
 
     data = open_builtin(NUM_SEEDS)
 
@@ -294,23 +288,17 @@ def table(result: ModelResult) -> str:
     """The scores at a model as a Markdown table."""
     kinds = list(result.rows[0].by_kind)
 
-    def line(cells: Iterable[str]) -> str:
-        return f"| {' | '.join(cells)} |"
+    columns = ["score", "all noise", *(kind.replace("_", " ") for kind in kinds)]
 
-    lines = [
-        f"The model {result.model}: AUC of {result.num_clean:,} clean pairs against "
-        f"{result.num_noise:,} of noise.",
-        "",
-        line(["score", "all noise", *(kind.replace("_", " ") for kind in kinds)]),
-        line(["---"] * (2 + len(kinds))),
+    rows = [
+        [row.name, f"{row.auc:.3f}", *(f"{row.by_kind[kind]:.3f}" for kind in kinds)]
+        for row in result.rows
     ]
 
-    for row in result.rows:
-        lines.append(
-            line([row.name, f"{row.auc:.3f}", *(f"{row.by_kind[kind]:.3f}" for kind in kinds)])
-        )
-
-    return "\n".join(lines)
+    return (
+        f"The model {result.model}: AUC of {result.num_clean:,} clean pairs against "
+        f"{result.num_noise:,} of noise.\n\n{markdown_table(columns, rows)}"
+    )
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ positive factor. Results go to ``benchmarks/results/influence_retraining``.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from fairseq2 import init_fairseq2
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import CPU
 from fairseq2.models.transformer import TransformerModel
@@ -34,11 +31,12 @@ from torch.nn.functional import cross_entropy
 from benchmarks import ROOT
 from benchmarks.influence.built_in import BuiltIn, load_tiny, open_builtin
 from benchmarks.influence.lab import Lab, Setting
-from benchmarks.influence.setup import warm_up, write_splits
+from benchmarks.influence.setup import argument_parser, open_folder, warm_up, write_splits
+from benchmarks.markdown import markdown_table
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.curvature_config import DampingConfig
-from fairseq2_jest.influence.encoder_decoder import EncoderDecoder
 from fairseq2_jest.influence.layers import LayersConfig, find_layers
+from fairseq2_jest.influence.model import PairModel
 
 RESULTS = ROOT / "benchmarks" / "results" / "influence_retraining"
 
@@ -56,26 +54,15 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.influence.retraining",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--out", type=Path, default=ROOT / ".demo" / "gdig")
+    parser = argument_parser("retraining", __doc__)
     parser.add_argument("--groups", type=int, default=20)
     parser.add_argument("--group-size", type=int, default=6)
     parser.add_argument("--steps", type=int, default=5)
     args = parser.parse_args()
 
-    out: Path = args.out.resolve()
-
-    os.environ.setdefault("FAIRSEQ2_JEST_CACHE_DIR", str(out / "cache"))
-
-    torch.set_num_threads(1)
+    out = open_folder(args.out)
 
     model = warm_up(out, write_splits(out))
-
-    init_fairseq2(no_progress=True)
 
     data = open_builtin(NUM_SEEDS)
 
@@ -186,7 +173,7 @@ def _changes(
 
             for loss in _losses(model, data.tokenizer, pairs.take(kept)):
                 # A share of all pairs, so that leaving some out leaves the others' what it is.
-                (loss.sum() / len(pairs)).backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(loss.sum() / len(pairs))
 
             optimizer.step()
 
@@ -204,7 +191,7 @@ def _losses(
     model: TransformerModel, tokenizer: Tokenizer, pairs: TokenizedPairs
 ) -> Iterator[Tensor]:
     """The mean token losses of pairs, batch by batch."""
-    wrapped = EncoderDecoder(model, tokenizer, device=CPU, max_num_tokens=2048)
+    wrapped = PairModel(model, tokenizer, device=CPU, max_num_tokens=2048)
 
     for places in wrapped.batches(pairs):
         prediction = wrapped.predict(pairs.take(places))
@@ -229,19 +216,19 @@ def agreement(foretold: Sequence[float], actual: Sequence[float]) -> dict[str, f
 
 def table(result: Mapping[str, Any]) -> str:
     """The agreements as a Markdown table."""
-    lines = [
-        "| retrained | influence | r | rank correlation | right signs |",
-        "|---|---|---|---|---|",
+    rows = [
+        [
+            what,
+            name,
+            f"{told['pearson']:.3f}",
+            f"{told['spearman']:.3f}",
+            f"{told['right_signs']:.0%}",
+        ]
+        for what, settings in result["retrained"].items()
+        for name, told in settings.items()
     ]
 
-    for what, settings in result["retrained"].items():
-        for name, told in settings.items():
-            lines.append(
-                f"| {what} | {name} | {told['pearson']:.3f} | {told['spearman']:.3f} | "
-                f"{told['right_signs']:.0%} |"
-            )
-
-    return "\n".join(lines)
+    return markdown_table(["retrained", "influence", "r", "rank correlation", "right signs"], rows)
 
 
 if __name__ == "__main__":

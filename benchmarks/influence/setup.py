@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from pathlib import Path
 from typing import Any
 
+from benchmarks import ROOT
 from benchmarks.arms import Arm, checkpoint, run_arms
 from benchmarks.builtin import split, write_config
 from benchmarks.data_efficiency import NUM_PRETRAIN_STEPS, NUM_REFERENCE_STEPS, PRETRAINING
@@ -18,6 +21,31 @@ POOL: dict[str, Any] = {"part": "pool", "size": NUM_POOL_PAIRS, "noise_share": N
 
 NUM_WARM_UP_STEPS = 100
 """Of 100 pairs of the pool, its noise included."""
+
+
+def argument_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """With the folder ``out``, in which all that is trained and prepared is kept.
+
+    :param name: The benchmark's.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.influence.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+    parser.add_argument("--out", type=Path, default=ROOT / ".demo" / "gdig")
+
+    return parser
+
+
+def open_folder(out: Path) -> Path:
+    """The folder ``out``; caches are in it, for this process and those that it starts."""
+    out = out.resolve()
+
+    os.environ.setdefault("FAIRSEQ2_JEST_CACHE_DIR", str(out / "cache"))
+
+    return out
 
 
 def write_splits(out: Path) -> Path:

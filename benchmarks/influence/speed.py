@@ -14,7 +14,6 @@ kronfluence, whose batches are of a fixed number of pairs. Results go to
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -28,6 +27,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import ROOT
+from benchmarks.influence.setup import argument_parser, open_folder
+from benchmarks.markdown import markdown_table
 
 RESULTS = ROOT / "benchmarks" / "results" / "influence_speed"
 
@@ -35,23 +36,32 @@ OURS = "this package"
 
 SIDES = (OURS, "kronfluence, rank 16", "kronfluence, full rank")
 
+_COLUMNS = (
+    "pairs",
+    "side",
+    "turns",
+    "curvature",
+    "seeds and pool",
+    "pairs per second",
+    "ours to it",
+    "peak memory",
+    "correlation with ours",
+)
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.influence.speed",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--out", type=Path, default=ROOT / ".demo" / "gdig")
+    parser = argument_parser("speed", __doc__)
     parser.add_argument("--kronfluence", type=Path, required=True)
     parser.add_argument("--pairs", type=int, nargs="+", default=[1_000])
-    parser.add_argument("--alone", type=int, nargs="*", default=[], help="pool sizes of ours only")
+    parser.add_argument(
+        "--alone", type=int, nargs="*", default=[10_000], help="pool sizes of ours only"
+    )
     parser.add_argument("--seeds", type=int, default=64)
     parser.add_argument("--shape", default="tiny")
     parser.add_argument("--turns", type=int, default=3)
     args = parser.parse_args()
 
-    cache = os.environ.get("FAIRSEQ2_JEST_CACHE_DIR", str(args.out.resolve() / "cache"))
+    open_folder(args.out)
 
     file = RESULTS / f"{args.shape}-{args.seeds}.json"
 
@@ -77,7 +87,6 @@ def main() -> None:
                     # What kronfluence brings must not hide what is installed.
                     "PYTHONPATH": paths[0],
                     "EXTRA_PACKAGES": os.pathsep.join(paths[1:]),
-                    "FAIRSEQ2_JEST_CACHE_DIR": cache,
                 },
                 stdout=subprocess.PIPE,
                 check=True,
@@ -119,11 +128,7 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     for run in runs:
         groups.setdefault((run["pairs"], run["side"]), []).append(run)
 
-    lines = [
-        "| pairs | side | turns | curvature | seeds and pool | pairs per second | ours to it "
-        "| peak memory | correlation with ours |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    rows = []
 
     def rate(group: Sequence[Mapping[str, Any]]) -> float:
         return median(float(run["pairs"] / run["scoring_seconds"]) for run in group)
@@ -131,22 +136,22 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     for (num_pairs, side), group in sorted(groups.items(), key=lambda item: _place(*item[0])):
         ours = groups.get((num_pairs, OURS))
 
-        cells = [
-            f"{num_pairs:,}",
-            side,
-            str(len(group)),
-            f"{median(run['curvature_seconds'] for run in group):.1f} s",
-            f"{median(run['scoring_seconds'] for run in group):.1f} s",
-            f"{rate(group):.0f}",
-            f"{rate(ours) / rate(group):.1f}" if ours and side != OURS else "",
-            f"{median(run['peak_bytes'] for run in group) / 1e6:,.0f} MB"
-            f" (+{median(run['peak_bytes'] - run['start_bytes'] for run in group) / 1e6:,.0f})",
-            f"{group[-1]['correlation']:.4f}" if "correlation" in group[-1] else "",
-        ]
+        rows.append(
+            [
+                f"{num_pairs:,}",
+                side,
+                str(len(group)),
+                f"{median(run['curvature_seconds'] for run in group):.1f} s",
+                f"{median(run['scoring_seconds'] for run in group):.1f} s",
+                f"{rate(group):.0f}",
+                f"{rate(ours) / rate(group):.1f}" if ours and side != OURS else "",
+                f"{median(run['peak_bytes'] for run in group) / 1e6:,.0f} MB"
+                f" (+{median(run['peak_bytes'] - run['start_bytes'] for run in group) / 1e6:,.0f})",
+                f"{group[-1]['correlation']:.4f}" if "correlation" in group[-1] else "",
+            ]
+        )
 
-        lines.append(f"| {' | '.join(cells)} |")
-
-    return "\n".join(lines)
+    return markdown_table(_COLUMNS, rows)
 
 
 def _place(num_pairs: int, side: str) -> tuple[int, int]:

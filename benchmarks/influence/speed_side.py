@@ -7,14 +7,13 @@ import os
 import resource
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 from typing import Any
 
 import numpy as np
 import torch
-from fairseq2 import init_fairseq2
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import CPU
 from fairseq2.gang import FakeGang
@@ -29,10 +28,10 @@ from benchmarks.influence.built_in import BuiltIn, open_builtin
 from benchmarks.influence.speed import OURS
 from fairseq2_jest.embedding.tokens import SequenceFormats, TokenizedPairs
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
-from fairseq2_jest.influence.encoder_decoder import EncoderDecoder
 from fairseq2_jest.influence.fitting import Workplace, fit_curvature, fit_seeds
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import LayersConfig, find_layers, last_block
+from fairseq2_jest.influence.model import PairModel
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.score_store import ScoreStore
 from fairseq2_jest.influence.scoring import PoolScorer
@@ -73,10 +72,6 @@ def main() -> None:
 
     # Behind what is installed.
     sys.path += [path for path in os.environ["EXTRA_PACKAGES"].split(os.pathsep) if path]
-
-    torch.set_num_threads(1)
-
-    init_fairseq2(no_progress=True)
 
     out = Path(folder)
 
@@ -156,7 +151,7 @@ def _plain_linear(projection: nn.Module) -> nn.Linear:
 def measure_ours(
     model: TransformerModel, data: BuiltIn, layers: LayersConfig, out: Path
 ) -> Measured:
-    pairs = EncoderDecoder(model, data.tokenizer, device=CPU, max_num_tokens=MAX_NUM_TOKENS)
+    pairs = PairModel(model, data.tokenizer, device=CPU, max_num_tokens=MAX_NUM_TOKENS)
 
     gradients = GradientPass(pairs, find_layers(model, layers), device=CPU)
 
@@ -276,10 +271,10 @@ def measure_kronfluence(
 
 def _joined(first: TokenizedPairs, second: TokenizedPairs) -> TokenizedPairs:
     return TokenizedPairs(
-        **{
-            field.name: [*getattr(first, field.name), *getattr(second, field.name)]
-            for field in fields(TokenizedPairs)
-        }
+        source=[*first.source, *second.source],
+        target=[*first.target, *second.target],
+        source_langs=[*first.source_langs, *second.source_langs],
+        target_langs=[*first.target_langs, *second.target_langs],
     )
 
 
@@ -293,7 +288,7 @@ def _task(
 
     formats = SequenceFormats(tokenizer)
 
-    pair_model = EncoderDecoder(model, tokenizer, device=CPU, max_num_tokens=MAX_NUM_TOKENS)
+    pair_model = PairModel(model, tokenizer, device=CPU, max_num_tokens=MAX_NUM_TOKENS)
 
     def taken(batch: Any) -> TokenizedPairs:
         (places,) = batch

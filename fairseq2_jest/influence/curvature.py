@@ -47,6 +47,10 @@ class LayerCurvature:
 
         return damping
 
+    def rotate(self, tokens: LayerTokens) -> LayerTokens:
+        """The same in the basis of the eigenvectors, where ``H`` is diagonal."""
+        return tokens.between(self.gradient_vectors, self.input_vectors)
+
     def precondition(self, gradient: Tensor, config: DampingConfig) -> Tensor:
         """``(H + damping)^-1 g``. *Shape of both:* ``(out, in)``, fp32."""
         rotated = self.gradient_vectors.T @ gradient @ self.input_vectors
@@ -88,17 +92,12 @@ class CorrectedSums:
         self.tensors["count"] += num_pairs
 
         for name, layer in tokens.items():
-            inputs = layer.inputs @ curvatures[name].input_vectors
-            gradients = layer.gradients @ curvatures[name].gradient_vectors
-
-            sizes = torch.bincount(layer.pairs, minlength=num_pairs).tolist()
+            rotated = curvatures[name].rotate(layer)
 
             squares = self.tensors[f"{name}/squares"]
 
-            for left, right in zip(
-                torch.split(gradients, sizes), torch.split(inputs, sizes), strict=True
-            ):
-                squares += (left.T @ right).square_()
+            for gradient in rotated.each_gradient(num_pairs):
+                squares += gradient.square_()
 
     def add_sums(self, other: CorrectedSums) -> None:
         """Adds what another has."""

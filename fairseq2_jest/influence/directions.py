@@ -14,10 +14,10 @@ from fairseq2_jest.influence.curvature import LayerCurvature
 from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.gradients import BatchGradients
 
-# Beyond this a whole decomposition takes seconds, and there are thousands of them.
-_MAX_EXACT_DIM: Final = 256
+# Beyond this a whole decomposition takes longer than probing, and there are thousands of them.
+_MAX_EXACT_DIM: Final = 128
 _OVERSAMPLING: Final = 8
-_NUM_POWER_STEPS: Final = 4
+_NUM_POWER_STEPS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,18 +53,26 @@ def seed_directions(
     directions = {}
 
     for name, tokens in batch.layers.items():
+        curvature = curvatures[name]
+
+        # Among the eigenvectors the inverse is a division; only what is thin is turned there, and
+        # back.
+        rotated = curvature.rotate(tokens)
+
+        damped = curvature.eigenvalues + curvature.damping(damping)
+
         parts = []
 
-        for pair in range(len(batch.places)):
-            whole = curvatures[name].precondition(tokens.gradient(pair), damping)
+        for gradient in rotated.each_gradient(len(batch.places)):
+            whole = gradient.div_(damped)
 
             parts.append((whole.square().sum(), *low_rank(whole, rank)))
 
         energy, left, right = (torch.stack(column) for column in zip(*parts, strict=True))
 
         directions[name] = LayerDirections(
-            left=left,
-            right=right,
+            left=curvature.gradient_vectors @ left,
+            right=curvature.input_vectors @ right,
             energy=energy,
             # The columns of `right` are orthonormal.
             kept=left.square().sum(dim=(1, 2)),
@@ -74,7 +82,7 @@ def seed_directions(
 
 
 def low_rank(matrix: Tensor, rank: int | None) -> tuple[Tensor, Tensor]:
-    """The nearest product of rank r.
+    """The nearest product of rank r; of a large matrix, nearly that.
 
     :param matrix: *Shape:* ``(m, n)``.
 
@@ -85,30 +93,44 @@ def low_rank(matrix: Tensor, rank: int | None) -> tuple[Tensor, Tensor]:
 
     wanted = smaller if rank is None else min(rank, smaller)
 
-    num_probes = wanted + _OVERSAMPLING
+    if matrix.size(0) > matrix.size(1):
+        right = _leading(matrix.T, wanted)
 
-    if smaller <= _MAX_EXACT_DIM or num_probes >= smaller // 2:
-        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    else:
-        left, values, right = _leading(matrix, num_probes)
+        return matrix @ right, right
 
-    return left[:, :wanted] * values[:wanted], right[:wanted].T.contiguous()
+    left = _leading(matrix, wanted)
+
+    right, mixed = torch.linalg.qr(matrix.T @ left)
+
+    return left @ mixed.T, right
 
 
-def _leading(matrix: Tensor, num_probes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The leading singular vectors by subspace iteration (Halko et al., 2011)."""
+def _leading(matrix: Tensor, num: int) -> Tensor:
+    """The leading left singular vectors of a matrix that is not longer than wide."""
+    num_probes = num + _OVERSAMPLING
+
+    if len(matrix) <= _MAX_EXACT_DIM or num_probes >= len(matrix) // 2:
+        return _leading_exactly(matrix, num)
+
+    # Subspace iteration (Halko et al., 2011).
     generator = torch.Generator().manual_seed(0)
 
     probes = torch.randn(matrix.size(1), num_probes, generator=generator).to(matrix)
 
-    basis = torch.linalg.qr(matrix @ probes).Q
+    basis: Tensor = torch.linalg.qr(matrix @ probes).Q
 
     for _ in range(_NUM_POWER_STEPS):
         basis = torch.linalg.qr(matrix @ torch.linalg.qr(matrix.T @ basis).Q).Q
 
-    left, values, right = torch.linalg.svd(basis.T @ matrix, full_matrices=False)
+    return basis @ _leading_exactly(basis.T @ matrix, num)
 
-    return basis @ left, values, right
+
+def _leading_exactly(matrix: Tensor, num: int) -> Tensor:
+    # The square has few rows and columns. Those that it is too coarse to tell apart are so small
+    # that it does not matter.
+    vectors: Tensor = torch.linalg.eigh(matrix @ matrix.T).eigenvectors
+
+    return vectors[:, -num:]
 
 
 def concatenate(parts: Sequence[Directions]) -> dict[str, LayerDirections]:

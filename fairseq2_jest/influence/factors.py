@@ -71,6 +71,6 @@ class FactorSums:
         """``A`` ``(in, in)`` and ``S`` ``(out, out)`` of ``layer``."""
         count = max(self.count(layer), 1)
 
-        return tuple(  # type: ignore[return-value]
-            self.tensors[f"{layer}/{kind}"] / count for kind in ("inputs", "gradients")
-        )
+        inputs, gradients = (self.tensors[f"{layer}/{kind}"] for kind in ("inputs", "gradients"))
+
+        return inputs / count, gradients / count

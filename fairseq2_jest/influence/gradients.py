@@ -7,7 +7,7 @@ it is wanted whole.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import torch
@@ -52,6 +52,23 @@ class LayerTokens:
         own = self.pairs == pair
 
         return self.gradients[own].T @ self.inputs[own]
+
+    def each_gradient(self, num_pairs: int) -> Iterator[Tensor]:
+        """The gradient of each of the N pairs, one after the other."""
+        sizes = torch.bincount(self.pairs, minlength=num_pairs).tolist()
+
+        parts = (torch.split(side, sizes) for side in (self.gradients, self.inputs))
+
+        for gradients, inputs in zip(*parts, strict=True):
+            yield gradients.T @ inputs
+
+    def between(self, left: Tensor, right: Tensor) -> LayerTokens:
+        """The same of ``left^T G right``.
+
+        :param left: *Shape:* ``(out, k)``.
+        :param right: *Shape:* ``(in, l)``.
+        """
+        return replace(self, inputs=self.inputs @ right, gradients=self.gradients @ left)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,21 +122,19 @@ class GradientPass:
 
         :raises InfluenceError: A gradient is not finite.
         """
-        for places in self._model.batches(pairs):
-            counts, layers = self._gradients(
-                pairs.take(places), [rows[i] for i in places], reduction, label_seed
-            )
+        # Once for all batches: it goes through all modules of the model.
+        with frozen(self._model.module):
+            for places in self._model.batches(pairs):
+                counts, layers = self._gradients(
+                    pairs.take(places), [rows[i] for i in places], reduction, label_seed
+                )
 
-            yield BatchGradients(places=places, num_labels=counts, layers=layers)
+                yield BatchGradients(places=places, num_labels=counts, layers=layers)
 
     def _gradients(
         self, pairs: TokenizedPairs, rows: list[int], reduction: Reduction, label_seed: int | None
     ) -> tuple[Tensor, dict[str, LayerTokens]]:
-        with (
-            frozen(self._model.module),
-            torch.set_grad_enabled(True),
-            Capture(self._layers) as capture,
-        ):
+        with torch.set_grad_enabled(True), Capture(self._layers) as capture:
             with autocast(self._device, self._autocast_dtype):
                 prediction = self._model.predict(pairs)
 
@@ -194,7 +209,8 @@ def _layer_tokens(
 
     pairs = present.nonzero()[:, 0]
 
-    sound = torch.isfinite(values).all(dim=1) & torch.isfinite(grads).all(dim=1)
+    # One number for each position is faster to look at, and no sum hides what is not finite.
+    sound = torch.isfinite(values.sum(dim=1) + grads.sum(dim=1))
 
     if not sound.all():
         raise InfluenceError(

@@ -1,19 +1,21 @@
-"""What influence needs to know of a model: how pairs go through it, and which tokens it predicts.
-
-One class per kind of model: :mod:`~fairseq2_jest.influence.encoder_decoder` has NLLB's and mBART's,
-:mod:`~fairseq2_jest.influence.decoder_only` those of language models.
-"""
+"""What influence needs to know of a model: how pairs go through, and which tokens it predicts."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.device import Device
+from fairseq2.models.clm import CausalLM
+from fairseq2.models.transformer import TransformerModel
 from torch import Tensor
 from torch.nn import Module
 
-from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.embedding.teacher_forcing import create_teacher_forcing
+from fairseq2_jest.embedding.tokens import TokenizedPairs, batches_by_length
+from fairseq2_jest.influence.errors import InfluenceError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,33 +49,58 @@ class Prediction:
     """By the first part of a layer's name, such as ``encoder``."""
 
 
-class PairModel(ABC):
-    """A translation model, as far as gradients of pairs are concerned."""
+class PairModel:
+    """A translation model of either kind, as far as gradients of pairs are concerned."""
 
-    @property
-    @abstractmethod
-    def module(self) -> Module:
+    def __init__(
+        self, model: Module, tokenizer: Tokenizer, *, device: Device, max_num_tokens: int
+    ) -> None:
+        """
+        :param max_num_tokens: The most tokens in a batch, padding included: of a side for an
+            encoder-decoder model, of prompt and response together for a decoder-only one.
+
+        :raises EmbeddingError: The tokenizer does not suit the model.
+        :raises InfluenceError: It is neither kind of model.
+        :raises ModelError: It is a decoder-only model whose parts are not known.
+        """
+        if not isinstance(model, TransformerModel | CausalLM):
+            raise InfluenceError(
+                f"The model is a {type(model).__name__}, which is neither an encoder-decoder model "
+                "nor a language model; name one of the family nllb, mbart, llama, mistral or hg."
+            )
+
+        self._forcing = create_teacher_forcing(model, tokenizer, device=device)
+        self._max_num_tokens = max_num_tokens
+
+        self.module: Module = model
         """The bare model."""
 
-    @property
-    @abstractmethod
-    def max_seq_len(self) -> int:
-        """The most tokens that a sequence may have."""
-
-    @property
-    @abstractmethod
-    def vocab_size(self) -> int:
-        """How many tokens it knows."""
-
-    @property
-    @abstractmethod
-    def head(self) -> Module:
+        self.head = self._forcing.head
         """Takes :attr:`Prediction.hidden` to logits ``(T, V)``."""
 
-    @abstractmethod
     def batches(self, pairs: TokenizedPairs) -> list[list[int]]:
         """Groups N pairs into batches that fit into memory; all of them, each once."""
+        lengths = self._forcing.format.pass_lengths(pairs)
 
-    @abstractmethod
+        return list(batches_by_length(lengths, self._max_num_tokens))
+
     def predict(self, pairs: TokenizedPairs) -> Prediction:
         """Runs the model over one batch, up to its head."""
+        forced = self._forcing.run(pairs)
+
+        scored, source = forced.scored, forced.source_present
+
+        decoder = Positions(present=forced.present, counted=scored)
+
+        # The layers of a decoder-only model all work on the same, whatever they are called.
+        positions = defaultdict(lambda: decoder)
+
+        if source is not None:
+            positions["encoder"] = Positions(present=source, counted=source)
+
+        return Prediction(
+            hidden=forced.output[scored],
+            labels=forced.labels[scored],
+            pairs=scored.nonzero()[:, 0],
+            positions=positions,
+        )

@@ -42,14 +42,7 @@ class TwoSidedProjection:
         total: Tensor | None = None
 
         for name, (left, right) in self._matrices.items():
-            layer = tokens[name]
-
-            sizes = torch.bincount(layer.pairs, minlength=num_pairs).tolist()
-
-            lefts = (layer.gradients @ left).split(sizes)
-            rights = (layer.inputs @ right).split(sizes)
-
-            features = torch.stack([d.T @ a for d, a in zip(lefts, rights, strict=True)])
+            features = torch.stack([*tokens[name].between(left, right).each_gradient(num_pairs)])
 
             total = features if total is None else total + features
 

@@ -124,7 +124,7 @@ class ModelKind(ABC):
         :raises TrainingError: It lacks tokens of the tokenizer, or ``max_seq_len`` is too much for
             it.
         """
-        check_sizes(
+        _check_sizes(
             name,
             self._tokenizer,
             max_seq_len,
@@ -137,7 +137,7 @@ class ModelKind(ABC):
         :raises TrainingError: The model lacks tokens of the tokenizer, or ``max_source_len`` is too
             much for it.
         """
-        check_sizes(
+        _check_sizes(
             "the model",
             self._tokenizer,
             max_source_len,
@@ -348,7 +348,7 @@ def model_family(context: RecipeContext, section: ModelSection | ReferenceModelS
     return section.family
 
 
-def check_sizes(
+def _check_sizes(
     name: str,
     tokenizer: Tokenizer,
     max_len: int,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -26,9 +27,9 @@ from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import open_parallel_text
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.curvature_config import DampingConfig
-from fairseq2_jest.influence.encoder_decoder import EncoderDecoder
 from fairseq2_jest.influence.gradients import GradientPass, Reduction
 from fairseq2_jest.influence.layers import LayersConfig, find_layers
+from fairseq2_jest.influence.model import PairModel
 from tests.integration.runs import load
 from tests.unit.tiny import model, random_pairs, tokenizer
 
@@ -50,7 +51,7 @@ def whole_gradients(
 ) -> list[dict[str, Tensor]]:
     learner = model()
 
-    wrapped = EncoderDecoder(learner, tokenizer(), device=CPU, max_num_tokens=2048)
+    wrapped = PairModel(learner, tokenizer(), device=CPU, max_num_tokens=2048)
 
     run = GradientPass(wrapped, find_layers(learner, LayersConfig(stride=1)), device=CPU)
 
@@ -92,13 +93,15 @@ def test_without_curvature_influence_is_the_dot_product_with_the_mean_seed(
 
 
 @pytest.mark.parametrize("method", ["kfac", "ekfac"])
-def test_the_mean_of_all_seeds_is_what_they_come_to_one_by_one(method: str, tmp_path: Path) -> None:
+def test_the_mean_of_all_seeds_is_what_they_come_to_one_by_one(
+    method: Literal["kfac", "ekfac"], tmp_path: Path
+) -> None:
     laboratory = lab(
         tmp_path, random_pairs(30, seed=1, max_len=9), random_pairs(6, seed=2, max_len=9)
     )
 
     setting = Setting(
-        method=method,  # type: ignore[arg-type]
+        method=method,
         damping=DampingConfig(kind="relative", value=1.0),
         num_seeds=5,
     )
@@ -189,7 +192,7 @@ def test_both_sides_can_track_the_layers_of_the_model(shape: str) -> None:
     assert len(layers) == 8
     assert all(isinstance(layer.module, torch.nn.Linear) for layer in layers)
 
-    wrapped = EncoderDecoder(learner, tokenizer(), device=CPU, max_num_tokens=MAX_NUM_TOKENS)
+    wrapped = PairModel(learner, tokenizer(), device=CPU, max_num_tokens=MAX_NUM_TOKENS)
 
     (batch,) = GradientPass(wrapped, layers, device=CPU).run(
         random_pairs(3, seed=1, max_len=9), [0, 1, 2], reduction="sum"

@@ -122,7 +122,11 @@ def test_the_preset_of_the_paper_names_what_to_fetch(folder: Path, tmp_path: Pat
     ):
         file.write_text("".join(f"{(p.source, p.target)[column]}\n" for p in pairs), "utf-8")
 
-    small = ("batch_selector.config.super_batch_size=100", "reference_encoder.name=builtin")
+    small = (
+        "dataset.max_seq_len=128",
+        "batch_selector.config.super_batch_size=100",
+        "reference_encoder.name=builtin",
+    )
 
     result = run_program(*args, *small, folder=tmp_path)
 

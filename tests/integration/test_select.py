@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -200,3 +201,23 @@ def test_check_tells_what_would_be_scored(config: Path, tmp_path: Path) -> None:
 
     assert finished.code == 0, finished.err[-2000:]
     assert "seeds: 10 seeds" in finished.out
+    assert re.search(r"gradients: of \d+ layers, decoder\.layers\.\d\.ffn\.", finished.out)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("layers.pattern=nothing(?P<layer>)", "matches no layer"),
+        ("dataset.max_seq_len=5000", "dataset.max_seq_len is 5000, but the model takes at most"),
+    ],
+)
+def test_check_tells_what_does_not_fit(
+    config: Path, tmp_path: Path, override: str, message: str
+) -> None:
+    finished = run_program(
+        *("mt", "check", "select", "--preset", "demo-gdig", "--config-file", config),
+        *("--config", *OVERRIDES, "dataset.max_num_tokens=10000", override),
+        folder=tmp_path,
+    )
+
+    assert finished.code == 2 and message in finished.err

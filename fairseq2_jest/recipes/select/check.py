@@ -5,39 +5,55 @@ from __future__ import annotations
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
-from fairseq2_jest.corpus.dataset import ParallelText
+from fairseq2_jest.influence.layers import find_layers
+from fairseq2_jest.recipes.empty_model import open_empty_model
+from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.select.config import SelectConfig
-from fairseq2_jest.recipes.select.seeds import take_seeds
+from fairseq2_jest.recipes.select.seeds import open_pool
 from fairseq2_jest.report.units import format_bytes
 
 
 def check(config: SelectConfig) -> list[str]:
-    """Opens pool and seeds, looks whether they fit, and returns a line about each part.
+    """Opens pool and seeds, looks whether all fits, and returns a line about each part.
 
-    :raises CorpusError: A corpus cannot be prepared.
-    :raises InfluenceError: The seeds do not fit the pool.
+    :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
+    :raises InfluenceError: The seeds do not fit the pool, or no layer is tracked.
+    :raises TrainingError: The model does not fit the tokenizer or the length of sequences.
     """
-    dataset = RecipeContext(get_dependency_resolver()).get_dataset_as(ParallelText)
+    context = RecipeContext(get_dependency_resolver())
 
-    pool, trusted = (
-        dataset.open(split) for split in (config.dataset.pool_split, config.dataset.seed_split)
-    )
+    corpora = open_pool(context, config)
 
-    seeds = take_seeds(pool, trusted, config.dataset, config.common.seed)
+    pool, seeds = corpora.pool, corpora.seed_rows
+
+    kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
+
+    kind.check_languages(pool)
 
     directions = ", ".join(map(str, pool.directions))
 
     scores = format_bytes(4 * len(pool) * len(seeds))
 
-    model = config.model.title
+    title = config.model.title
 
     if config.warmup is not None:
         num_pairs = config.warmup.num_steps * config.warmup.batch_size
 
-        model = f"{model}, warmed up on {num_pairs:,} pairs"
+        title = f"{title}, warmed up on {num_pairs:,} pairs"
 
-    return [
+    lines = [
         f"{config.dataset.pool_split}: {len(pool):,} pairs, {directions}",
         f"{config.dataset.seed_split}: {len(seeds):,} seeds, {scores} of scores",
-        f"model: {model}",
+        f"model: {title}",
     ]
+
+    model = open_empty_model(context, config.model)
+
+    if model is not None:
+        kind.check_fit(model, "the model", config.dataset.max_seq_len)
+
+        layers = find_layers(model, config.layers)
+
+        lines.append(f"gradients: of {len(layers):,} layers, {layers[0].name} to {layers[-1].name}")
+
+    return lines

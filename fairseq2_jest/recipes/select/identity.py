@@ -6,21 +6,22 @@ from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.manifest import json_sha256
 from fairseq2_jest.embedding.digest import digest_of_model
 from fairseq2_jest.embedding.tokens import TokenizedPairs
-from fairseq2_jest.influence.decoder_only import DecoderOnly
 from fairseq2_jest.influence.layers import TrackedLayer
-from fairseq2_jest.influence.model import PairModel
+from fairseq2_jest.recipes.model_kinds import ModelKind
 from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.sections import WarmupSection
 
 
 def identity_of(
     config: SelectConfig,
-    model: PairModel,
+    kind: ModelKind,
+    model: Module,
     layers: tuple[TrackedLayer, ...],
     pool: Corpus,
     trusted: Corpus,
@@ -31,7 +32,7 @@ def identity_of(
     scoring = config.scoring
 
     return {
-        "model": digest_of_model(model.module),
+        "model": digest_of_model(model),
         "warmup": None if config.warmup is None else warmup_identity(config.warmup),
         "dtype": str(config.model.dtype),
         "amp": str(scoring.amp_dtype) if scoring.amp else None,
@@ -39,7 +40,7 @@ def identity_of(
         "seeds": json_sha256([trusted.digest, seed_rows.tolist()]),
         # Stands for the tokenizer, too.
         "seed_tokens": json_sha256([side.tolist() for side in (*seeds.source, *seeds.target)]),
-        "prompt": asdict(config.prompt) if isinstance(model, DecoderOnly) else None,
+        **kind.identity(),
         "max_seq_len": config.dataset.max_seq_len,
         # Which pairs are batched together decides the last bits of their scores.
         "max_num_tokens": config.dataset.max_num_tokens,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.logging import log
-from fairseq2.models.transformer import TransformerModel
 from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.recipe.config import CommonSection, ReferenceModelSection, TokenizerSection
 from fairseq2.task import Task
@@ -17,28 +14,24 @@ from numpy.typing import NDArray
 from torch.nn import Module
 from typing_extensions import override
 
-from fairseq2_jest.corpus.dataset import Corpus, ParallelText
+from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.corpus.manifest import json_sha256
-from fairseq2_jest.corpus.prompt import Prompt, PromptConfig
-from fairseq2_jest.embedding.prompting import PromptTokenizer
-from fairseq2_jest.embedding.tokens import PairReader
+from fairseq2_jest.corpus.prompt import PromptConfig
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import find_layers
-from fairseq2_jest.influence.model_kinds import create_pair_model
+from fairseq2_jest.influence.model import PairModel
 from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
-from fairseq2_jest.recipes.languages import check_direction
 from fairseq2_jest.recipes.manifest import claim
-from fairseq2_jest.recipes.model_kinds import check_sizes
+from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.reading import open_reference
 from fairseq2_jest.recipes.select.choosing import RowFeatures
 from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.identity import identity_of
 from fairseq2_jest.recipes.select.scoring import Candidates
-from fairseq2_jest.recipes.select.seeds import take_seeds
+from fairseq2_jest.recipes.select.seeds import open_pool
 from fairseq2_jest.recipes.select.task import SelectTask
 from fairseq2_jest.recipes.select.warmup import warm_up
-from fairseq2_jest.selection.tokenizing import PairTokenizer
 
 
 class SelectRecipe(Recipe):
@@ -59,43 +52,36 @@ class SelectRecipe(Recipe):
         _warm_up(config, context)
 
         # The corpora come first: what is wrong with them is said before a model is loaded.
-        corpora = _open_corpora(config, context)
+        corpora = open_pool(context, config)
 
-        model = context.get_model_as(Module)
+        pool, trusted = corpora.pool, corpora.trusted
+
+        tokenizer = context.get_tokenizer()
+
+        kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+        kind.check_languages(pool)
+
+        model: Module = context.get_model_as(kind.model_class)
 
         section = config.dataset
 
-        pairs = create_pair_model(
-            model,
-            corpora.tokenizer,
-            device=context.device,
-            max_num_tokens=section.max_num_tokens,
+        kind.check_fit(model, "the model", section.max_seq_len)
+
+        read, read_seeds = (
+            kind.pair_reader(corpus, max_seq_len=section.max_seq_len) for corpus in (pool, trusted)
         )
 
-        check_sizes(
-            "the model",
-            corpora.tokenizer,
-            section.max_seq_len,
-            vocab_size=pairs.vocab_size,
-            longest=pairs.max_seq_len,
-        )
-
-        readers = _readers(config, model, corpora.tokenizer)
-
-        seed_rows, seeds = readers(corpora.trusted)(corpora.seed_rows)
+        seed_rows, seeds = read_seeds(corpora.seed_rows)
 
         if len(seeds) == 0:
             raise InfluenceError(
                 f"No seed fits into dataset.max_seq_len ({section.max_seq_len}); raise it."
             )
 
-        read = readers(corpora.pool)
-
         layers = find_layers(model, config.layers)
 
-        identity = identity_of(
-            config, pairs, layers, corpora.pool, corpora.trusted, seed_rows, seeds
-        )
+        identity = identity_of(config, kind, model, layers, pool, trusted, seed_rows, seeds)
 
         claim(
             context.output_dir,
@@ -108,7 +94,9 @@ class SelectRecipe(Recipe):
         scoring = config.scoring
 
         gradients = GradientPass(
-            pairs,
+            PairModel(
+                model, tokenizer, device=context.device, max_num_tokens=section.max_num_tokens
+            ),
             layers,
             device=context.device,
             autocast_dtype=scoring.amp_dtype if scoring.amp else None,
@@ -116,11 +104,11 @@ class SelectRecipe(Recipe):
 
         return SelectTask(
             config,
-            corpora.pool,
+            pool,
             corpora.dataset.config,
-            Candidates(num_rows=len(corpora.pool), read=read, seeds=seeds, gradients=gradients),
+            Candidates(num_rows=len(pool), read=read, seeds=seeds, gradients=gradients),
             json_sha256(identity),
-            embeddings=_embeddings(config, context, corpora.pool),
+            embeddings=_embeddings(config, context, pool),
             gangs=context.gangs,
             output_dir=context.output_dir,
             progress_reporter=context.progress_reporter,
@@ -130,15 +118,6 @@ class SelectRecipe(Recipe):
     @override
     def config_kls(self) -> type[object]:
         return SelectConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Corpora:
-    dataset: ParallelText
-    pool: Corpus
-    trusted: Corpus
-    seed_rows: NDArray[np.int64]
-    tokenizer: Tokenizer
 
 
 @dataclass(kw_only=True)
@@ -179,37 +158,6 @@ def _warm_up(config: SelectConfig, context: RecipeContext) -> None:
         ),
         resolver,
     )
-
-
-def _open_corpora(config: SelectConfig, context: RecipeContext) -> _Corpora:
-    dataset, section = context.get_dataset_as(ParallelText), config.dataset
-
-    pool, trusted = (dataset.open(split) for split in (section.pool_split, section.seed_split))
-
-    seed_rows = take_seeds(pool, trusted, section, config.common.seed)
-
-    tokenizer = context.get_tokenizer()
-
-    for direction in pool.directions:
-        check_direction(direction, tokenizer)
-
-    return _Corpora(
-        dataset=dataset, pool=pool, trusted=trusted, seed_rows=seed_rows, tokenizer=tokenizer
-    )
-
-
-def _readers(
-    config: SelectConfig, model: Module, tokenizer: Tokenizer
-) -> Callable[[Corpus], PairReader]:
-    """What tokenises corpora for a kind of model."""
-    max_seq_len = config.dataset.max_seq_len
-
-    if isinstance(model, TransformerModel):
-        return lambda corpus: PairTokenizer(corpus, tokenizer, max_seq_len=max_seq_len)
-
-    prompt = Prompt(config.prompt)
-
-    return lambda corpus: PromptTokenizer(corpus, tokenizer, prompt, max_seq_len=max_seq_len)
 
 
 def _embeddings(config: SelectConfig, context: RecipeContext, pool: Corpus) -> RowFeatures | None:

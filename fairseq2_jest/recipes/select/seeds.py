@@ -1,23 +1,57 @@
-"""Taking the seeds, and seeing that they are what they should be."""
+"""The pool and its seeds, which are seen to be what they should be."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from fairseq2.recipe.base import RecipeContext
 from numpy.typing import NDArray
 
-from fairseq2_jest.corpus.dataset import Corpus
+from fairseq2_jest.corpus.dataset import Corpus, ParallelText
 from fairseq2_jest.influence.errors import InfluenceError
+from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.sections import PoolSection
 
 _ROWS_AT_ONCE = 8192
 
 
-def take_seeds(pool: Corpus, trusted: Corpus, section: PoolSection, seed: int) -> NDArray[np.int64]:
-    """The rows of ``trusted`` that are seeds, ascending.
+@dataclass(frozen=True, kw_only=True)
+class PoolAndSeeds:
+    """What is chosen from, and what by."""
 
-    :raises InfluenceError: There is none, one is of a direction that the pool lacks, or one is in
-        the pool.
+    dataset: ParallelText
+    """What both are splits of."""
+
+    pool: Corpus
+
+    trusted: Corpus
+
+    seed_rows: NDArray[np.int64]
+    """The rows of ``trusted`` that are seeds, ascending."""
+
+
+def open_pool(context: RecipeContext, config: SelectConfig) -> PoolAndSeeds:
     """
+    :raises CorpusError: A corpus cannot be prepared.
+    :raises InfluenceError: There is no seed, one is of a direction that the pool lacks, or one is
+        in the pool.
+    """
+    dataset, section = context.get_dataset_as(ParallelText), config.dataset
+
+    pool, trusted = (dataset.open(split) for split in (section.pool_split, section.seed_split))
+
+    return PoolAndSeeds(
+        dataset=dataset,
+        pool=pool,
+        trusted=trusted,
+        seed_rows=_take_seeds(pool, trusted, section, config.common.seed),
+    )
+
+
+def _take_seeds(
+    pool: Corpus, trusted: Corpus, section: PoolSection, seed: int
+) -> NDArray[np.int64]:
     if len(trusted) == 0:
         raise InfluenceError(
             f"Split {section.seed_split} is empty; put trusted pairs into it, or name another in "

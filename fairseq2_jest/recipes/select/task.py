@@ -23,7 +23,8 @@ from fairseq2_jest.recipes.select.output import (
     write_numbers,
     write_table,
 )
-from fairseq2_jest.recipes.select.page import ScoredPool, render_selection
+from fairseq2_jest.recipes.select.page import render_selection
+from fairseq2_jest.recipes.select.scored_pool import ScoredPool
 from fairseq2_jest.recipes.select.scoring import Candidates, PoolScoring
 from fairseq2_jest.recipes.select.selected_corpus import write_corpus
 from fairseq2_jest.recipes.task import PiecewiseTask

@@ -27,7 +27,6 @@ from fairseq2.task import Task
 from rich.logging import RichHandler
 from typing_extensions import override
 
-from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.recipe import FinetuneRecipe
 from fairseq2_jest.recipes.manifest import claim
@@ -35,7 +34,7 @@ from fairseq2_jest.recipes.sections import BatchSelectorSection, BitextSection
 from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.identity import warmup_identity
 from fairseq2_jest.recipes.select.sections import WarmupSection
-from fairseq2_jest.recipes.select.seeds import take_seeds
+from fairseq2_jest.recipes.select.seeds import open_pool
 from fairseq2_jest.selection.iid import IidConfig
 
 FOLDER_NAME = "warmup"
@@ -86,13 +85,7 @@ class _WarmupRecipe(FinetuneRecipe):
     def create_task(self, context: RecipeContext) -> Task:
         config = self._config
 
-        dataset = context.get_dataset_as(ParallelText)
-
-        pool, trusted = (
-            dataset.open(split) for split in (config.dataset.pool_split, config.dataset.seed_split)
-        )
-
-        take_seeds(pool, trusted, config.dataset, config.common.seed)
+        pool = open_pool(context, config).pool
 
         claim(
             context.output_dir,

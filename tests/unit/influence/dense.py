@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass
 from fairseq2_jest.influence.layers import LayersConfig, TrackedLayer, find_layers
-from fairseq2_jest.influence.model_kinds import create_pair_model
+from fairseq2_jest.influence.model import PairModel
 from tests.unit.language_models import language_model, language_tokenizer
 from tests.unit.tiny import model, tokenizer
 
@@ -26,7 +26,7 @@ KINDS = ("nllb", "llama", "mistral", "hg")
 def gradient_pass(
     learner: TransformerModel | CausalLM, config: LayersConfig = ALL_FFN, max_num_tokens: int = 90
 ) -> GradientPass:
-    pairs = create_pair_model(
+    pairs = PairModel(
         learner,
         tokenizer() if isinstance(learner, TransformerModel) else language_tokenizer(),
         device=torch.device("cpu"),

@@ -10,7 +10,7 @@ from fairseq2_jest.embedding.errors import EmbeddingError
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.layers import LayersConfig, find_layers
-from fairseq2_jest.influence.model_kinds import create_pair_model
+from fairseq2_jest.influence.model import PairModel
 from fairseq2_jest.models.causal_lm import CausalParts
 from fairseq2_jest.models.errors import ModelError
 from tests.unit.influence.dense import gradient_pass, losses_alone, trained
@@ -110,10 +110,10 @@ def test_the_last_tokens_of_a_prompt_matter_and_padding_does_not() -> None:
 
 def test_what_suits_no_language_model_is_told() -> None:
     with pytest.raises(EmbeddingError, match="it makes no prompts"):
-        create_pair_model(language_model("llama"), tokenizer(), device=CPU, max_num_tokens=9)
+        PairModel(language_model("llama"), tokenizer(), device=CPU, max_num_tokens=9)
 
     with pytest.raises(InfluenceError, match="The model is a Linear, which is neither"):
-        create_pair_model(nn.Linear(2, 2), language_tokenizer(), device=CPU, max_num_tokens=9)
+        PairModel(nn.Linear(2, 2), language_tokenizer(), device=CPU, max_num_tokens=9)
 
 
 def test_logits_that_are_changed_afterwards_are_refused() -> None:

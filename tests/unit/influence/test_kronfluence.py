@@ -78,6 +78,7 @@ def kronfluence_scores(
 
     names = [layer.name.removeprefix(WRAPPER) for layer in gradient_pass(model()).layers]
 
+    # kronfluence tells mypy nothing, hence its class is of any type.
     class LanguageTask(Task):  # type: ignore[misc]
         def compute_train_loss(self, batch: Any, model: Any, sample: bool = False) -> Tensor:
             (tokens,) = batch

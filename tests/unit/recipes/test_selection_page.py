@@ -15,7 +15,9 @@ from scipy.stats import spearmanr
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.influence.diagnosis import LayerDiagnosis
-from fairseq2_jest.recipes.select.page import ScoredPool, rank_correlation, render_selection
+from fairseq2_jest.recipes.select.page import render_selection
+from fairseq2_jest.recipes.select.preferences import rank_correlation
+from fairseq2_jest.recipes.select.scored_pool import ScoredPool
 from tests.unit.tiny import open_corpus
 
 NUM_PAIRS = 40
