@@ -13,6 +13,7 @@ from benchmarks.arms import run_program
 from benchmarks.back_translation.setting import TRANSLATION, Setting
 from benchmarks.bitext import TARGET
 from fairseq2_jest.evaluation.metrics import MetricsConfig, create_metrics
+from fairseq2_jest.files import write_json
 from fairseq2_jest.report.records import read_records
 
 SEARCH: Final = ("seq2seq_generator.config.beam_size=2", "seq2seq_generator.config.max_gen_len=100")
@@ -48,7 +49,7 @@ class Judged:
     def save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
 
-        file.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(file, asdict(self))
 
     @staticmethod
     def load(file: Path) -> Judged:

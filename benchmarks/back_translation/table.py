@@ -16,6 +16,7 @@ from benchmarks.back_translation.setting import Setting
 from benchmarks.back_translation.synthesis import SYNTHESES, counts_file
 from benchmarks.efficiency import slug
 from benchmarks.markdown import markdown_table
+from fairseq2_jest.files import write_json
 
 METRICS = ("BLEU", "chrF2++")
 
@@ -138,7 +139,7 @@ def write_counts(setting: Setting, results: Path) -> None:
         if file.exists()
     }
 
-    (results / "synthesis.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_json(results / "synthesis.json", found)
 
 
 def counts_table(counted: Mapping[str, Mapping[str, Any]]) -> str:
@@ -205,6 +206,6 @@ def compare(setting: Setting, results: Path, steps: int) -> None:
         found = json.loads((out / "evaluate.json").read_text(encoding="utf-8"))
 
         # Which files were compared says nothing elsewhere.
-        text = json.dumps({"test": test, "metrics": found["metrics"]}, indent=1)
+        kept = {"test": test, "metrics": found["metrics"]}
 
-        (results / f"significance-{test}-{steps}.json").write_text(text + "\n", encoding="utf-8")
+        write_json(results / f"significance-{test}-{steps}.json", kept)

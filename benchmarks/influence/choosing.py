@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks import DIRECTION
+from benchmarks.arms import run_program
 from benchmarks.builtin import split
 from benchmarks.influence.setup import POOL, warm_up_run, write_splits
 from fairseq2_jest.corpus.builtin import BuiltinConfig
@@ -112,19 +110,11 @@ def select(out: Path, num_seeds: int, *overrides: str) -> Rows:
 
     file.write_text(json.dumps(_select_config(out, num_seeds)), encoding="utf-8")
 
-    log_file = out / f"select-{num_seeds}.log"
-
-    with log_file.open("a", encoding="utf-8") as log:
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "fairseq2_jest", "mt", "select", str(folder), "--no-rich"),
-                *("--config-file", str(file), "--config", *overrides),
-            ],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=log,
-            stderr=log,
-            check=True,
-        )
+    run_program(
+        ["select", folder, "--config-file", file, "--config", *overrides],
+        out / f"select-{num_seeds}.log",
+        f"Selecting by {num_seeds} seeds",
+    )
 
     table = pq.read_table(folder / "scores.parquet", columns=["row", "chosen"])
 
