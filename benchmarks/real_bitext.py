@@ -192,17 +192,7 @@ def main() -> int:
 
     config, threshold = _prepare(bitext, out)
 
-    pretraining = Arm(
-        name="pre-training",
-        key="pretrain",
-        preset="demo-iid",
-        file=config,
-        overrides=("dataset.train_split=trusted", *regime(NUM_PRETRAIN_STEPS, 1)),
-    )
-
-    run_arms([pretraining], out)
-
-    model = f"model.path={checkpoint(out, pretraining, NUM_PRETRAIN_STEPS)}"
+    model = f"model.path={pretrain(config, out)}"
 
     reference = Arm(
         name="reference model",
@@ -259,6 +249,31 @@ def main() -> int:
     tell(folder, ARMS, bitext.num_steps, args.corpus)
 
     return 0
+
+
+def prepare_multi30k(data: Path, out: Path) -> Path:
+    """The config of the corpus ``multi30k``; its splits are ``train``, ``trusted`` and ``valid``.
+
+    :raises FileNotFoundError: ``data`` has no such corpus.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+
+    return _prepare(_multi30k(data), out)[0]
+
+
+def pretrain(config: Path, out: Path) -> Path:
+    """A small model that has seen the trusted pairs alone."""
+    arm = Arm(
+        name="pre-training",
+        key="pretrain",
+        preset="demo-iid",
+        file=config,
+        overrides=("dataset.train_split=trusted", *regime(NUM_PRETRAIN_STEPS, 1)),
+    )
+
+    run_arms([arm], out)
+
+    return checkpoint(out, arm, NUM_PRETRAIN_STEPS)
 
 
 def _prepare(bitext: Bitext, out: Path) -> tuple[Path, float]:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from benchmarks import DIRECTION
 from benchmarks.arms import run_program
-from benchmarks.builtin import split
-from benchmarks.influence.setup import POOL, warm_up_run, write_splits
-from fairseq2_jest.corpus.builtin import BuiltinConfig
-from fairseq2_jest.corpus.config import CleaningConfig, CorpusConfig, ParallelTextConfig
-from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
-from fairseq2_jest.embedding.builtin_reference import ensure_builtin_reference
+from benchmarks.influence.pools import Pool
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, SentenceTransformerEncoder
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -28,32 +20,6 @@ QUANTILE = 0.3
 """The share of the pool that passes the rule where the choice is spread."""
 
 NUM_CLUSTERS = 64
-
-CLEANING: Mapping[str, Any] = {"reject_copies": True, "max_reject_share": 0.25}
-"""As in the card of the built-in corpus: no reference score tells a copy from a translation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pool:
-    """The pool, and where what is made of it is kept."""
-
-    corpus: Corpus
-    out: Path
-
-    @staticmethod
-    def open(out: Path) -> Pool:
-        config = CorpusConfig(
-            split="pool", direction=DIRECTION, format="builtin", builtin=BuiltinConfig(**POOL)
-        )
-
-        text = ParallelTextConfig(corpora=[config], cleaning=CleaningConfig(**CLEANING))
-
-        return Pool(corpus=open_parallel_text(text).open("pool"), out=out)
-
-    @property
-    def rows(self) -> Rows:
-        return np.arange(len(self.corpus))
-
 
 Chooser: TypeAlias = Callable[[Pool, int, int], Rows]
 """Takes a pool, k and a seed to k rows."""
@@ -76,7 +42,7 @@ def everything(pool: Pool, num_chosen: int, seed: int) -> Rows:
 
 def best_by_reference(pool: Pool, num_chosen: int, seed: int) -> Rows:
     encoder = SentenceTransformerEncoder(
-        SentenceTransformerConfig(model=str(ensure_builtin_reference()), device="cpu")
+        SentenceTransformerConfig(model=str(pool.reference), device="cpu")
     )
 
     source, target = (encoder.encode(side) for side in pool.corpus.texts(pool.rows))
@@ -97,18 +63,20 @@ def by_influence(*overrides: str, num_seeds: int = 128, spread: bool = True) -> 
 
         drawn = num_chosen if spread else "null"
 
-        return select(pool.out, num_seeds, *rule, f"diversity.num_selected={drawn}", *overrides)
+        return select(pool, num_seeds, *rule, f"diversity.num_selected={drawn}", *overrides)
 
     return choose
 
 
-def select(out: Path, num_seeds: int, *overrides: str) -> Rows:
+def select(pool: Pool, num_seeds: int, *overrides: str) -> Rows:
     """The rows that `mt select` chooses; of one number of seeds, scores are made once."""
+    out = pool.out
+
     folder = out / f"select-{num_seeds}"
 
     file = out / f"select-{num_seeds}.yaml"
 
-    file.write_text(json.dumps(_select_config(out, num_seeds)), encoding="utf-8")
+    file.write_text(json.dumps(_select_config(pool, num_seeds)), encoding="utf-8")
 
     run_program(
         ["select", folder, "--config-file", file, "--config", *overrides],
@@ -125,22 +93,16 @@ def select(out: Path, num_seeds: int, *overrides: str) -> Rows:
     return rows
 
 
-def _select_config(out: Path, num_seeds: int) -> Mapping[str, object]:
+def _select_config(pool: Pool, num_seeds: int) -> Mapping[str, object]:
     return {
-        "run": {"path": str(warm_up_run(out, write_splits(out)))},
+        "run": {"path": str(pool.warm_up)},
         "dataset": {
             "name": None,
             "family": "parallel_text",
-            "config_overrides": {
-                "corpora": [
-                    split("train", **POOL),
-                    split("seeds", part="trusted", size=8_000),
-                ],
-                "cleaning": CLEANING,
-            },
+            "config_overrides": pool.dataset,
             "num_seeds": num_seeds,
             "allow_seeds_in_pool": True,
-            "max_seq_len": 96,
+            "max_seq_len": pool.max_seq_len,
             "max_num_tokens": 2048,
         },
         # What found planted noise best.
@@ -155,6 +117,10 @@ def _select_config(out: Path, num_seeds: int) -> Mapping[str, object]:
         },
         "scoring": {"rank": 8},
         "diversity": {"num_clusters": NUM_CLUSTERS, "projection_side": 10},
+        "reference_encoder": {
+            "name": "sentence_transformer",
+            "config": {"model": str(pool.reference), "device": "cpu"},
+        },
         "common": {"torch": {"num_threads": 1}},
     }
 

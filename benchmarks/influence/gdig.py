@@ -1,12 +1,14 @@
 """What training on G-DIG's choice brings, beside other choices of as many pairs.
 
-    python -m benchmarks.influence.gdig [--sizes K ...] [--arms A ...] [--seeds N] [--steps N]
+    python -m benchmarks.influence.gdig [CORPUS] [--sizes K ...] [--arms A ...] [--seeds N]
+        [--steps N] [--data DIR]
 
-The built-in corpus, half of it noise, and the tiny NLLB that was pre-trained on a part of the
-grammar: each arm chooses k pairs of the pool and trains on them for the same number of steps, so
-that few pairs are seen often. Influence is computed once, at that model after a short fine-tune on
-the pool; training begins before it. Each result is stored under ``benchmarks/results/gdig`` as it
-is done, so that the sweep can be stopped and continued; the table is of all that is stored.
+Half of the corpus ``built-in`` is noise of several kinds, half of ``multi30k`` (image captions, in
+``DIR/multi30k-ende``) is misaligned; a tiny NLLB was pre-trained on other pairs. Each arm chooses k
+pairs of the pool and trains on them for the same number of steps, so that few pairs are seen often.
+Influence is computed once, at that model after a short fine-tune on the pool; training begins
+before it. Each result is stored under ``benchmarks/results/gdig`` as it is done, so that the sweep
+can be stopped and continued; the table is of all that is stored.
 """
 
 from __future__ import annotations
@@ -18,19 +20,18 @@ from pathlib import Path
 from benchmarks import DIRECTION, ROOT
 from benchmarks.arms import Arm, ArmResult, run_arms, table
 from benchmarks.bitext import write_pairs
-from benchmarks.builtin import split, write_config
 from benchmarks.demo import regime
 from benchmarks.efficiency import slug, stored
 from benchmarks.influence.choosing import (
     Chooser,
-    Pool,
     at_random,
     best_by_reference,
     by_influence,
     clean_at_random,
     everything,
 )
-from benchmarks.influence.setup import argument_parser, open_folder, pretrained_model
+from benchmarks.influence.pools import Pool, open_builtin_pool, open_multi30k_pool
+from benchmarks.influence.setup import argument_parser, open_folder
 
 RESULTS = ROOT / "benchmarks" / "results" / "gdig"
 
@@ -66,11 +67,7 @@ ARMS: Mapping[str, Choice] = {
     "G-DIG, 32 seeds": Choice(chooser=by_influence(num_seeds=32)),
     "G-DIG, 256 seeds": Choice(chooser=by_influence(num_seeds=256)),
     "G-DIG, 512 seeds": Choice(chooser=by_influence(num_seeds=512)),
-    "G-DIG, embedding clusters": Choice(
-        chooser=by_influence(
-            "diversity.features=embeddings", "reference_encoder={name: builtin, config: {}}"
-        )
-    ),
+    "G-DIG, embedding clusters": Choice(chooser=by_influence("diversity.features=embeddings")),
 }
 
 LEADING = (
@@ -87,6 +84,8 @@ LEADING = (
 
 def main() -> None:
     parser = argument_parser("gdig", __doc__)
+    parser.add_argument("corpus", nargs="?", choices=("built-in", "multi30k"), default="built-in")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2_000], metavar="K")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(LEADING))
     parser.add_argument("--seeds", type=int, default=1)
@@ -95,9 +94,19 @@ def main() -> None:
 
     out = open_folder(args.out)
 
-    model = pretrained_model(out)
+    if args.corpus == "built-in":
+        pool = open_builtin_pool(out)
+    else:
+        try:
+            pool = open_multi30k_pool(out, args.data.resolve())
+        except FileNotFoundError as ex:
+            print(
+                f"Skipped: there is no {ex.filename}; name the folder of the corpora with --data."
+            )
 
-    pool = Pool.open(out)
+            return
+
+    results = RESULTS / args.corpus
 
     # One by one: choosing for an arm may take long, and what is stored is not chosen again.
     for seed in range(1, args.seeds + 1):
@@ -107,7 +116,7 @@ def main() -> None:
 
                 key = f"{slug(name)}-{args.steps}-{seed}"
 
-                if (RESULTS / folder / f"{key}.json").exists():
+                if (results / folder / f"{key}.json").exists():
                     continue
 
                 arm = Arm(
@@ -116,7 +125,7 @@ def main() -> None:
                     preset=choice.preset,
                     file=_chosen(pool, choice, slug(name), size, seed),
                     overrides=(
-                        f"model.path={model}",
+                        f"model.path={pool.model}",
                         f"common.seed={seed}",
                         "optimizer.config.lr=0.001",
                         *regime(args.steps, 2),
@@ -124,11 +133,11 @@ def main() -> None:
                     ),
                 )
 
-                run_arms([arm], out / folder, RESULTS / folder)
+                run_arms([arm], pool.out / folder, results / folder)
 
-                tell(args.steps)
+                tell(results, args.steps)
 
-    tell(args.steps)
+    tell(results, args.steps)
 
 
 def _chosen(pool: Pool, choice: Choice, name: str, size: int, seed: int) -> Path:
@@ -157,14 +166,14 @@ def _chosen(pool: Pool, choice: Choice, name: str, size: int, seed: int) -> Path
         "label_column": 2,
     }
 
-    return write_config(file.with_suffix(".yaml"), [train, split("valid", part="valid", size=500)])
+    return pool.write_config(file.with_suffix(".yaml"), train)
 
 
-def tell(steps: int) -> None:
-    """Prints and stores the table of all results of so many steps."""
+def tell(results_folder: Path, steps: int) -> None:
+    """Prints and stores the table of all results of so many steps on a corpus."""
     parts = []
 
-    for folder in sorted(RESULTS.glob("k-*"), key=lambda path: int(path.name[2:])):
+    for folder in sorted(results_folder.glob("k-*"), key=lambda path: int(path.name[2:])):
         results: list[ArmResult] = stored(folder, ARMS, steps)
 
         if results:
@@ -172,7 +181,7 @@ def tell(steps: int) -> None:
 
     text = "\n\n".join(parts)
 
-    (RESULTS / f"table-{steps}.md").write_text(text + "\n", encoding="utf-8")
+    (results_folder / f"table-{steps}.md").write_text(text + "\n", encoding="utf-8")
 
     print(f"\n{text}", flush=True)
 

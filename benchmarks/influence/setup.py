@@ -68,24 +68,29 @@ def pretrained_model(out: Path) -> Path:
     return checkpoint(out, PRETRAINING, NUM_PRETRAIN_STEPS)
 
 
-def warm_up_run(out: Path, config: Path, num_steps: int = NUM_WARM_UP_STEPS) -> Path:
+def warm_up_run(out: Path, config: Path) -> Path:
     """The folder of a short fine-tune of that model on the pool."""
-    return out / "runs" / _trained(out, config, "train", num_steps).key
+    return out / "runs" / fine_tune(out, config, pretrained_model(out), "train").key
 
 
 def warm_up(out: Path, config: Path, num_steps: int = NUM_WARM_UP_STEPS) -> Path:
     """The model after it, at which gradients are taken."""
-    return checkpoint(out, _trained(out, config, "train", num_steps), num_steps)
+    arm = fine_tune(out, config, pretrained_model(out), "train", num_steps)
+
+    return checkpoint(out, arm, num_steps)
 
 
 def trusted_model(out: Path, config: Path) -> Path:
     """A model that learned from the trusted pairs."""
-    arm = _trained(out, config, "trusted", NUM_REFERENCE_STEPS)
+    arm = fine_tune(out, config, pretrained_model(out), "trusted", NUM_REFERENCE_STEPS)
 
     return checkpoint(out, arm, NUM_REFERENCE_STEPS)
 
 
-def _trained(out: Path, config: Path, train_split: str, num_steps: int) -> Arm:
+def fine_tune(
+    out: Path, config: Path, model: Path, train_split: str, num_steps: int = NUM_WARM_UP_STEPS
+) -> Arm:
+    """Goes on from ``model`` on a split of ``config``."""
     arm = Arm(
         name=f"{num_steps} steps on {train_split}",
         key=f"{train_split}-{num_steps}",
@@ -93,7 +98,7 @@ def _trained(out: Path, config: Path, train_split: str, num_steps: int) -> Arm:
         file=config,
         overrides=(
             f"dataset.train_split={train_split}",
-            f"model.path={pretrained_model(out)}",
+            f"model.path={model}",
             "optimizer.config.lr=0.001",
             *regime(num_steps, 1),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,10 @@ from benchmarks import DIRECTION
 from benchmarks.arms import ArmResult, ValidationPoint
 from benchmarks.demo import regime
 from benchmarks.influence import gdig, planted_noise, retraining, speed
-from benchmarks.influence.choosing import Pool, at_random, clean_at_random, everything
+from benchmarks.influence.choosing import at_random, clean_at_random, everything
 from benchmarks.influence.gdig import ARMS, LEADING
 from benchmarks.influence.lab import Lab, Setting
+from benchmarks.influence.pools import Pool
 from benchmarks.influence.speed import OURS, SIDES
 from benchmarks.influence.speed_side import MAX_NUM_TOKENS, SHAPES, create_model
 from fairseq2_jest.corpus.builtin import BuiltinConfig
@@ -214,7 +216,17 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
 
     data = open_parallel_text(ParallelTextConfig(corpora=[config], cache_dir=folder))
 
-    return Pool(corpus=data.open("pool"), out=folder)
+    return Pool(
+        corpus=data.open("pool"),
+        out=folder,
+        model=folder / "model",
+        warm_up=folder / "run",
+        reference=folder / "reference",
+        dataset={},
+        max_seq_len=96,
+        valid={"split": "valid"},
+        sections={"tokenizer": {"name": "mine"}, "dataset": {"family": "parallel_text"}},
+    )
 
 
 def test_a_choice_by_lot_depends_on_its_seed_and_can_be_of_clean_pairs(pool: Pool) -> None:
@@ -230,6 +242,18 @@ def test_a_choice_by_lot_depends_on_its_seed_and_can_be_of_clean_pairs(pool: Poo
     assert len(everything(pool, 50, 1)) == len(pool.corpus)
 
 
+def test_a_fine_tune_on_a_choice_keeps_what_the_pool_sets(pool: Pool, tmp_path: Path) -> None:
+    file = pool.write_config(tmp_path / "chosen" / "a.yaml", {"split": "train"})
+
+    assert json.loads(file.read_text(encoding="utf-8")) == {
+        "tokenizer": {"name": "mine"},
+        "dataset": {
+            "family": "parallel_text",
+            "config_overrides": {"corpora": [{"split": "train"}, {"split": "valid"}]},
+        },
+    }
+
+
 def test_every_arm_trains_by_a_valid_config() -> None:
     assert set(LEADING) <= set(ARMS)
 
@@ -238,10 +262,8 @@ def test_every_arm_trains_by_a_valid_config() -> None:
 
 
 def test_results_are_told_by_the_number_of_pairs_chosen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(gdig, "RESULTS", tmp_path)
-
     for size, loss in ((2_000, 2.5), (500, 3.5)):
         point = ValidationPoint(samples=5_000, loss=loss, bleu=10.0, flops=1.0, seconds=1.0)
 
@@ -257,7 +279,7 @@ def test_results_are_told_by_the_number_of_pairs_chosen(
             selection_flops=0.0,
         ).save(tmp_path / f"k-{size}" / "G-DIG-50-1.json")
 
-    gdig.tell(50)
+    gdig.tell(tmp_path, 50)
 
     text = (tmp_path / "table-50.md").read_text(encoding="utf-8")
 
