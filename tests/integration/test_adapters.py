@@ -25,6 +25,7 @@ STEPS = 4
 REGIME = (
     "optimizer.config.lr=0.01",
     "dataset.max_seq_len=128",
+    "seq2seq_generator.config.max_gen_len=10",
     f"regime.num_steps={STEPS}",
     "regime.validate_every_n_steps=2",
     "regime.checkpoint_every_n_steps=2",
@@ -210,6 +211,8 @@ def test_two_ranks_train_resume_and_export(parallelism: str, tmp_path: Path) -> 
         "adapter.config.dora=true",
         "adapter.config.base_dtype=bfloat16",
         "dataset.max_num_tokens=256",
+        *("dataset.valid_split=null", "regime.validate_every_n_steps=null"),
+        "regime.score_metric=null",
     )
 
     def run(out: Path, *more: str) -> None:

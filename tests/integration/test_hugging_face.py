@@ -42,6 +42,7 @@ def train(out: Path, folder: Path, *overrides: str) -> None:
         f"model.name={folder}",
         "dataset.max_seq_len=128",
         "validation.max_num_examples=4",
+        "seq2seq_generator.config.max_gen_len=10",
         f"regime.num_steps={STEPS}",
         "regime.validate_every_n_steps=2",
         "regime.checkpoint_every_n_steps=2",
