@@ -363,6 +363,7 @@ TOGETHER: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "selected.yaml",
         (
             little_text(),
+            "warmup={num_steps: 2, batch_size: 8}",
             "dataset.num_seeds=8",
             "curvature={num_pairs: 20, num_shards: 1}",
             "rule.quantile=0.5",
