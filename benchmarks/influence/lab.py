@@ -188,8 +188,10 @@ class RecordedPass(GradientPass):
 
         for batch in self._batches:
             for tokens in batch.layers.values():
-                for pair, place in enumerate(batch.places):
-                    squares[place] += tokens.gradient(pair).square().sum()
+                gradients = tokens.each_gradient(len(batch.places))
+
+                for place, gradient in zip(batch.places, gradients, strict=True):
+                    squares[place] += gradient.square().sum()
 
         norms: NDArray[np.float32] = squares.sqrt().numpy()
 

@@ -51,11 +51,18 @@ class LayerCurvature:
         """The same in the basis of the eigenvectors, where ``H`` is diagonal."""
         return tokens.between(self.gradient_vectors, self.input_vectors)
 
+    def damped(self, config: DampingConfig) -> Tensor:
+        """The eigenvalues of ``H + damping``. *Shape:* ``(out, in)``, fp32.
+
+        :raises InfluenceError: See :meth:`damping`.
+        """
+        return self.eigenvalues + self.damping(config)
+
     def precondition(self, gradient: Tensor, config: DampingConfig) -> Tensor:
         """``(H + damping)^-1 g``. *Shape of both:* ``(out, in)``, fp32."""
         rotated = self.gradient_vectors.T @ gradient @ self.input_vectors
 
-        rotated /= self.eigenvalues + self.damping(config)
+        rotated /= self.damped(config)
 
         return self.gradient_vectors @ rotated @ self.input_vectors.T
 

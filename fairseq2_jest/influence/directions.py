@@ -59,7 +59,7 @@ def seed_directions(
         # back.
         rotated = curvature.rotate(tokens)
 
-        damped = curvature.eigenvalues + curvature.damping(damping)
+        damped = curvature.damped(damping)
 
         parts = []
 

@@ -47,14 +47,8 @@ class LayerTokens:
     counted: Tensor
     """Whether a position is no part of the prompt. *Shape:* ``(P)``, bool."""
 
-    def gradient(self, pair: int) -> Tensor:
-        """The gradient of one of the N pairs. *Shape of the result:* ``(out, in)``."""
-        own = self.pairs == pair
-
-        return self.gradients[own].T @ self.inputs[own]
-
     def each_gradient(self, num_pairs: int) -> Iterator[Tensor]:
-        """The gradient of each of the N pairs, one after the other."""
+        """The gradient of each of the N pairs, one after the other. *Shape of each:* ``(out, in)``."""
         sizes = torch.bincount(self.pairs, minlength=num_pairs).tolist()
 
         parts = (torch.split(side, sizes) for side in (self.gradients, self.inputs))

@@ -33,6 +33,7 @@ from fairseq2_jest.influence.gradients import GradientPass, Reduction
 from fairseq2_jest.influence.layers import LayersConfig, find_layers
 from fairseq2_jest.influence.model import PairModel
 from tests.integration.runs import load
+from tests.unit.influence.dense import by_pair
 from tests.unit.tiny import model, random_pairs, tokenizer
 
 
@@ -57,17 +58,12 @@ def whole_gradients(
 
     run = GradientPass(wrapped, find_layers(learner, LayersConfig(stride=1)), device=CPU)
 
-    found: dict[int, dict[str, Tensor]] = {}
+    batches = list(run.run(pairs, list(range(len(pairs))), reduction=reduction))
 
-    for batch in run.run(pairs, list(range(len(pairs))), reduction=reduction):
-        for pair, place in enumerate(batch.places):
-            found[place] = {
-                name: tokens.gradient(pair)
-                for name, tokens in batch.layers.items()
-                if layers in name
-            }
-
-    return [found[place] for place in range(len(pairs))]
+    return [
+        {name: gradient for name, gradient in whole.items() if layers in name}
+        for whole in by_pair(batches, len(pairs))
+    ]
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -146,9 +146,12 @@ def by_pair(batches: Sequence[BatchGradients], num_pairs: int) -> list[dict[str,
     found: dict[int, dict[str, Tensor]] = {}
 
     for batch in batches:
-        for pair, place in enumerate(batch.places):
-            assert place not in found
+        assert found.keys().isdisjoint(batch.places)
 
-            found[place] = {name: t.gradient(pair) for name, t in batch.layers.items()}
+        for name, tokens in batch.layers.items():
+            gradients = tokens.each_gradient(len(batch.places))
+
+            for place, gradient in zip(batch.places, gradients, strict=True):
+                found.setdefault(place, {})[name] = gradient
 
     return [found[i] for i in range(num_pairs)]

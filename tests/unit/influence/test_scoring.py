@@ -221,7 +221,7 @@ def test_projections_keep_distances() -> None:
         {layer.name: tokens}, 20
     )
 
-    whole = torch.stack([tokens.gradient(i).flatten() for i in range(20)])
+    whole = torch.stack([gradient.flatten() for gradient in tokens.each_gradient(20)])
 
     ratios = torch.pdist(features) / torch.pdist(whole)
 
