@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fairseq2.checkpoint import CheckpointDir
 from fairseq2.logging import log
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
@@ -17,6 +16,7 @@ from fairseq2_jest.adapters.adapter import NO_ADAPTER, Adapter
 from fairseq2_jest.adapters.checkpoint import AdapterRecord, read_record, write_record
 from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.adapters.size import TrainedSize
+from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir
 from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.model_kinds import model_family
 from fairseq2_jest.recipes.sections import AdapterSection
@@ -43,7 +43,7 @@ def attach_adapter(
     """
     manager, gang = context.get_checkpoint_manager(), context.gangs.root
 
-    checkpoints = context.resolver.resolve(CheckpointDir).path or context.output_dir / "checkpoints"
+    checkpoints = checkpoint_dir(context)
 
     record = _record(section, context)
 
