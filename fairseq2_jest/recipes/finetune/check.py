@@ -9,8 +9,7 @@ from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.mixing import Mix
-from fairseq2_jest.embedding.model_files import check_model
-from fairseq2_jest.embedding.reference import SentenceTransformerConfig
+from fairseq2_jest.embedding.reference import SentenceTransformerConfig, check_reference
 from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
 from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.empty_model import open_empty_model
@@ -90,7 +89,7 @@ def check(config: FinetuneConfig) -> list[str]:
     needs_reference = selector.needs_reference or config.dataset.min_reference_score is not None
 
     if needs_reference and isinstance(reference, SentenceTransformerConfig):
-        check_model(reference.model, reference.revision)
+        check_reference(reference)
 
         lines.append(f"reference: {reference.model}")
 

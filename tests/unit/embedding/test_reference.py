@@ -171,6 +171,7 @@ def test_damaged_files_give_one_sentence(tmp_path: Path) -> None:
         ({"model": "nobody/no-such-model"}, "not in the local Hugging Face cache"),
         ({"model": "a/b/c"}, "neither a folder nor a model name"),
         ({"quantization": "4bit", "device": "cpu"}, "needs a CUDA GPU"),
+        ({"quantization": "8bit", "device": "cpu"}, "needs a CUDA GPU"),
     ],
 )
 def test_what_is_not_there_gives_one_sentence(
