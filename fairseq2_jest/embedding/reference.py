@@ -70,7 +70,8 @@ class SentenceTransformerConfig:
 
     file_name: str | None = None
     """Which ONNX file, as a path in the model, such as ``onnx/model_qint8_avx512_vnni.onnx``, whose
-    weights are int8; ``None`` is ``onnx/model.onnx``."""
+    weights are int8; ``None`` is ``onnx/model.onnx``. A text's vector by an int8 file depends a
+    little on the texts beside it, hence on the order in which a store is filled."""
 
     device: str | None = None
     """Where torch runs it, such as ``cpu`` or ``cuda:0``; ``None`` is the GPU if there is one."""
