@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import shutil
 import tempfile
 from functools import partial
@@ -27,6 +26,7 @@ from benchmarks.embedding_store import Watch, open_corpus
 from benchmarks.markdown import markdown_table
 from benchmarks.random_bert import save_random_bert
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, SentenceTransformerEncoder
+from fairseq2_jest.files import write_json
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -88,9 +88,8 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
 
     (RESULTS / "table.md").write_text(f"{table}\n", encoding="utf-8")
-    (RESULTS / "results.json").write_text(
-        json.dumps({"layers": args.layers, "texts": len(texts), "backends": rows}, indent=2) + "\n",
-        encoding="utf-8",
+    write_json(
+        RESULTS / "results.json", {"layers": args.layers, "texts": len(texts), "backends": rows}
     )
 
 
