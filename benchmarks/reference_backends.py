@@ -13,7 +13,6 @@ import argparse
 import itertools
 import shutil
 import tempfile
-from functools import partial
 from math import sqrt
 from pathlib import Path
 from statistics import stdev
@@ -122,8 +121,7 @@ def time_encoders(
 
     for round_ in range(rounds + 1):
         for name, encoder in encoders.items():
-            watch = Watch()
-            watch.time(partial(encoder.encode, texts))
+            watch = time_encoder(encoder, texts)
 
             # The first round warms up.
             if round_ > 0:
@@ -152,6 +150,16 @@ def time_encoders(
         )
 
     return rows
+
+
+def time_encoder(encoder: SentenceTransformerEncoder, texts: list[str]) -> Watch:
+    def encode() -> None:
+        encoder.encode(texts)
+
+    watch = Watch()
+    watch.time(encode)
+
+    return watch
 
 
 if __name__ == "__main__":

@@ -106,12 +106,13 @@ class TorchBackend(Backend):
         if self._quantization == "none":
             model = _construct(files, self._device, {"use_safetensors": True})
             return model.to(getattr(torch, self._dtype))
-        # Quantised weights cannot be cast any more.
+        # What is quantised cannot be cast any more, and is made where it stays.
         return _construct(
             files,
-            self._device,
+            None,
             {
                 "use_safetensors": True,
+                "device_map": {"": self._device},
                 "dtype": getattr(torch, self._dtype),
                 "quantization_config": self._quantization_config(),
             },
@@ -203,7 +204,7 @@ def _is_installed(module: str) -> bool:
 
 def _construct(
     files: ModelFiles,
-    device: str,
+    device: str | None,
     model_kwargs: dict[str, Any],
     *,
     backend: BackendName = "torch",

@@ -69,8 +69,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What sentence-transformers exports of it, also quantised."""
-    pytest.importorskip("onnxruntime", reason="pip install optimum-onnx[onnxruntime]")
-    pytest.importorskip("optimum.onnxruntime", reason="pip install optimum-onnx[onnxruntime]")
+    pytest.importorskip("onnxruntime", reason="optimum-onnx is not installed: make setup")
+    pytest.importorskip("optimum.onnxruntime", reason="optimum-onnx is not installed: make setup")
 
     from sentence_transformers import SentenceTransformer, export_dynamic_quantized_onnx_model
 
@@ -110,7 +110,9 @@ def test_int8_file_is_near_and_not_the_same(exported: Path, expected: NDArray[np
 
 
 def test_onnx_runs_with_the_threads_of_torch(exported: Path, one_thread: None) -> None:
-    session = load(exported, backend="onnx")._model[0].model.session
+    transformer: Any = load(exported, backend="onnx")._model[0]
+
+    session = transformer.model.session
 
     assert session.get_session_options().intra_op_num_threads == 1
     assert session.get_providers() == ["CPUExecutionProvider"]
@@ -338,7 +340,7 @@ def test_quantised_weights_give_vectors_near_those_of_torch(
     folder: Path,
     expected: NDArray[np.float32],
 ) -> None:
-    pytest.importorskip("bitsandbytes", reason="pip install bitsandbytes")
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: make setup")
 
     # Slow, hence not offered, but bitsandbytes can do it without a GPU.
     backend = TorchBackend("cpu", dtype, quantization)
