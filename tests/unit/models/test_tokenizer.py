@@ -33,8 +33,7 @@ from tests.hugging_face import (
     texts,
     tokenizer_class,
 )
-
-REPOSITORY = Path(__file__).parents[3]
+from tests.repository import REPOSITORY
 
 SHARED = Path(os.environ.get("FAIRSEQ2_JEST_SHARED", REPOSITORY.parent / "shared")) / "data"
 
