@@ -352,6 +352,22 @@ def test_a_hub_that_is_switched_off_is_told(folder: Path) -> None:
         check_told(fork(offline("mt", *command, *args), folder).wait(), NO_REFERENCE)
 
 
+def test_a_damaged_history_of_early_stopping_is_told(folder: Path) -> None:
+    (folder / "out").mkdir()
+
+    file = folder / "out" / "early_stopping.json"
+
+    file.write_text('{"1": -3.')
+
+    args = ("finetune", "out", "--no-rich", *DEMO, "early_stopping.patience=1")
+
+    check_told(
+        run_program("mt", *args, folder=folder),
+        f"{file} is damaged; restore it, or delete it to count early_stopping.patience from the "
+        "next validation.",
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [
