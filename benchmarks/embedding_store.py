@@ -9,7 +9,6 @@ the same noise. Prints both tables, and writes them to `benchmarks/results/embed
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -38,6 +37,7 @@ from fairseq2_jest.embedding.reference import (
     SentenceTransformerEncoder,
 )
 from fairseq2_jest.embedding.store_config import ReferenceStoreConfig
+from fairseq2_jest.files import write_json
 from fairseq2_jest.selection.independent import IndependentConfig, IndependentSelector
 from fairseq2_jest.selection.joint import JointConfig, JointSelector
 from fairseq2_jest.selection.learnability import EmbeddedPairs
@@ -114,9 +114,7 @@ def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
 
     (RESULTS / "table.md").write_text(f"{text}\n", encoding="utf-8")
-    (RESULTS / "results.json").write_text(
-        json.dumps({"fill": fills, "forms": forms}, indent=2) + "\n", encoding="utf-8"
-    )
+    write_json(RESULTS / "results.json", {"fill": fills, "forms": forms})
 
 
 def open_corpus(size: int) -> Corpus:

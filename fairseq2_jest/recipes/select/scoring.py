@@ -21,7 +21,7 @@ from fairseq2_jest.influence.fitting import Workplace, fit_curvature, fit_seeds
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
-from fairseq2_jest.influence.score_store import ScoreStore
+from fairseq2_jest.influence.score_store import InfluenceStore
 from fairseq2_jest.influence.scoring import PoolScorer
 from fairseq2_jest.recipes.progress import Progress
 from fairseq2_jest.recipes.select.config import SelectConfig
@@ -78,11 +78,12 @@ class PoolScoring:
         self._progress_reporter = progress_reporter
         self._on_piece = on_piece
 
-        self.store = ScoreStore.open(
+        self.store = InfluenceStore.open(
             folder / "scores",
             identity={"identity": identity},
             num_rows=candidates.num_rows,
             num_seeds=len(candidates.seeds),
+            precision=config.scoring.precision,
             feature_dim=config.diversity.projection_side**2,
             block_size=config.scoring.block_size,
         )
@@ -213,7 +214,7 @@ class PoolScoring:
         self.store.write(block, scores, features)
 
 
-def _check_room(store: ScoreStore, folder: Path) -> None:
+def _check_room(store: InfluenceStore, folder: Path) -> None:
     log.info("Scores and features take {}.", format_bytes(store.num_bytes))
 
     free = shutil.disk_usage(folder).free
