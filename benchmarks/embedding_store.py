@@ -149,7 +149,7 @@ def save_random_bert(corpus: Corpus, folder: Path) -> Path:
 
     torch.manual_seed(1)
 
-    config = BertConfig(  # type: ignore[no-untyped-call]
+    config = BertConfig(
         vocab_size=len(vocab),
         hidden_size=128,
         num_hidden_layers=2,
@@ -157,9 +157,9 @@ def save_random_bert(corpus: Corpus, folder: Path) -> Path:
         intermediate_size=512,
     )
 
-    BertModel(config).save_pretrained(bert)  # type: ignore[no-untyped-call]
+    BertModel(config).save_pretrained(bert)
 
-    tokenizer = BertTokenizerFast(str(bert / "vocab.txt"))  # type: ignore[no-untyped-call]
+    tokenizer = BertTokenizerFast(str(bert / "vocab.txt"))
     tokenizer.save_pretrained(bert)
 
     transformer = Transformer(str(bert))

@@ -12,6 +12,7 @@ from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
+import pytest
 from torch.distributed.run import get_args_parser
 
 from tests.integration.forked import fork
@@ -45,9 +46,10 @@ def check_arguments(command: str, folder: Path) -> None:
 
         sys.argv = [module, *args]
 
-        ArgumentParser.parse_args = parse_and_end  # type: ignore[assignment,method-assign]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ArgumentParser, "parse_args", parse_and_end)
 
-        runpy.run_module(module, run_name="__main__")
+            runpy.run_module(module, run_name="__main__")
 
     result = fork(call, folder).wait()
 
