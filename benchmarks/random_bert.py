@@ -43,7 +43,7 @@ def save_random_bert(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
 
-        config = BertConfig(  # type: ignore[no-untyped-call]
+        config = BertConfig(
             vocab_size=len(vocab),
             hidden_size=hidden_size,
             num_hidden_layers=num_layers,
@@ -52,11 +52,11 @@ def save_random_bert(
             initializer_range=initializer_range,
         )
 
-        BertModel(config).save_pretrained(bert)  # type: ignore[no-untyped-call]
+        BertModel(config).save_pretrained(bert)
 
         dense = None if dense_dim is None else Dense(hidden_size, dense_dim)
 
-    tokenizer = BertTokenizerFast(str(bert / "vocab.txt"))  # type: ignore[no-untyped-call]
+    tokenizer = BertTokenizerFast(str(bert / "vocab.txt"))
     tokenizer.save_pretrained(bert)
 
     modules: list[torch.nn.Module] = [Transformer(str(bert)), Pooling(hidden_size, "mean")]

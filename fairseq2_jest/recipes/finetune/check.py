@@ -69,20 +69,24 @@ def check(config: FinetuneConfig) -> list[str]:
     if model is not None:
         kind.check_fit(model, "the model", config.dataset.max_seq_len)
 
-    if (line := check_adapter(context, config.adapter, config.model)) is not None:
-        lines.append(line)
-
     selector = create_selector(context, config.batch_selector)
 
     check_size(selector, num_train)
+
+    if selector.needs_reference_loss:
+        _check_reference_model(context, config, kind, model)
+
+    # It changes the model: who looks at that as it was goes before.
+    if model is not None:
+        line = check_adapter(context, model, config.adapter, model_section=config.model)
+
+        if line is not None:
+            lines.append(line)
 
     lines.append(
         f"{config.batch_selector.name}: trains on {selector.sub_batch_size:,} of each "
         f"{selector.super_batch_size:,} pairs"
     )
-
-    if selector.needs_reference_loss:
-        _check_reference_model(context, config, kind, model)
 
     reference = config.reference_encoder.config
 

@@ -342,7 +342,7 @@ def test_quantised_weights_give_vectors_near_those_of_torch(
 ) -> None:
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: make setup")
 
-    # Slow, hence not offered, but bitsandbytes can do it without a GPU.
+    # Not offered, for it is no faster there, but bitsandbytes can do it without a GPU.
     backend = TorchBackend("cpu", dtype, quantization)
 
     model = backend.load(locate_model(str(folder), None))
