@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.markdown import markdown_table
+from fairseq2_jest.files import write_json
 from fairseq2_jest.report.runs import read_run
 
 
@@ -90,7 +91,7 @@ class ArmResult:
     def save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
 
-        file.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        write_json(file, asdict(self))
 
     @staticmethod
     def load(file: Path) -> ArmResult:
@@ -120,12 +121,12 @@ def run_arms(arms: Sequence[Arm], out: Path, results: Path | None = None) -> lis
 
 
 def _run(arm: Arm, out: Path, results: Path) -> ArmResult:
-    result_file, folder = results / f"{arm.key}.json", out / "runs" / arm.key
+    result_file, folder = results / f"{arm.key}.json", run_folder(out, arm)
 
     if result_file.exists():
         return ArmResult.load(result_file)
 
-    log_file = out / "runs" / f"{arm.key}.log"
+    log_file = folder.parent / f"{arm.key}.log"
 
     print(f"{arm.name} ({arm.key}); its log is {log_file}", flush=True)
 
@@ -168,9 +169,14 @@ def run_program(args: Sequence[str | Path], log_file: Path, name: str) -> None:
         raise SystemExit(f"{name} failed with exit code {status}:\n{end}")
 
 
+def run_folder(out: Path, arm: Arm) -> Path:
+    """The folder of an arm's run."""
+    return out / "runs" / arm.key
+
+
 def checkpoint(out: Path, arm: Arm, step: int) -> Path:
     """The model that an arm saved at ``step``."""
-    return out / "runs" / arm.key / "checkpoints" / f"step_{step}" / "model"
+    return run_folder(out, arm) / "checkpoints" / f"step_{step}" / "model"
 
 
 def read_arm(name: str, folder: Path) -> ArmResult:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import DIRECTION
+from benchmarks.configs import write_config
 
 
 def split(name: str, **builtin: object) -> dict[str, object]:
@@ -14,13 +14,6 @@ def split(name: str, **builtin: object) -> dict[str, object]:
     return {"split": name, "direction": DIRECTION, "format": "builtin", "builtin": builtin}
 
 
-def write_config(file: Path, corpora: Sequence[Mapping[str, object]]) -> Path:
+def write_corpora(file: Path, corpora: Sequence[Mapping[str, object]]) -> Path:
     """Writes a config file with these corpora, and returns it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-
-    # JSON is YAML.
-    file.write_text(
-        json.dumps({"dataset": {"config_overrides": {"corpora": corpora}}}), encoding="utf-8"
-    )
-
-    return file
+    return write_config(file, {"dataset": {"config_overrides": {"corpora": corpora}}})

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks import ROOT
 from benchmarks.arms import Arm, checkpoint, run_arms
-from benchmarks.builtin import split, write_config
+from benchmarks.builtin import split, write_corpora
 from benchmarks.demo import FILTERED, regime
 from benchmarks.efficiency import slug, tell
 
@@ -245,7 +245,7 @@ def _config(out: Path, corpus: str) -> Path:
         split("valid", part="valid", size=500),
     ]
 
-    return write_config(out / f"{corpus}.yaml", corpora)
+    return write_corpora(out / f"{corpus}.yaml", corpora)
 
 
 if __name__ == "__main__":

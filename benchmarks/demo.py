@@ -16,8 +16,8 @@ from math import gcd
 from pathlib import Path
 
 from benchmarks import ROOT
-from benchmarks.arms import Arm, checkpoint, plot, run_arms, table
-from benchmarks.builtin import split, write_config
+from benchmarks.arms import Arm, checkpoint, plot, run_arms, run_folder, table
+from benchmarks.builtin import split, write_corpora
 from fairseq2_jest.report.write import write_report
 
 FILTERED = (
@@ -95,7 +95,7 @@ def main() -> None:
 
     (out / "table.md").write_text(text + "\n", encoding="utf-8")
     plot(results, out / "curve.png", title="Built-in corpus, half noise")
-    write_report(out / "report", [out / "runs" / arm.key for arm in arms])
+    write_report(out / "report", [run_folder(out, arm) for arm in arms])
 
     print(f"\nBefore fine-tuning: validation loss {pretrained.curve[-1].loss:.3f}\n\n{text}")
     print(
@@ -122,7 +122,7 @@ def _with_trusted_pairs(out: Path) -> Path:
     """The pool and, beside it, the pairs that the reference learned from."""
     from fairseq2_jest.embedding.builtin_reference import ReferenceTraining
 
-    return write_config(
+    return write_corpora(
         out / "with_trusted_pairs.yaml",
         [
             split("train", part="pool", size=30_000, noise_share=0.5),

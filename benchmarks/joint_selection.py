@@ -11,7 +11,6 @@ which other processes hardly disturb. Stores ``benchmarks/results/joint_selectio
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import resource
 import time
@@ -22,6 +21,7 @@ import psutil
 
 from benchmarks import ROOT
 from benchmarks.markdown import markdown_table
+from fairseq2_jest.files import write_json
 
 DIM = 1024
 
@@ -62,7 +62,7 @@ def main() -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
 
-    (folder / "results.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    write_json(folder / "results.json", rows)
 
     text = table(rows)
 

@@ -11,7 +11,6 @@ on those of the pool's domain. Each result is stored under ``benchmarks/results`
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import sys
@@ -32,6 +31,7 @@ from benchmarks.bitext import (
     train_reference,
     write_pairs,
 )
+from benchmarks.configs import write_config
 from benchmarks.data_efficiency import REFERENCE_MODEL, fill_in
 from benchmarks.demo import regime
 from benchmarks.efficiency import slug, tell
@@ -313,12 +313,7 @@ def _prepare(bitext: Bitext, out: Path) -> tuple[Path, float]:
 
     config = bitext_config(tokenizer, VOCAB_SIZE, out / "reference", corpora)
 
-    file = out / "config.yaml"
-
-    # JSON is YAML.
-    file.write_text(json.dumps(config, indent=1), encoding="utf-8")
-
-    return file, _threshold(reference, bitext)
+    return write_config(out / "config.yaml", config), _threshold(reference, bitext)
 
 
 def _threshold(reference: SentenceTransformer, bitext: Bitext) -> float:

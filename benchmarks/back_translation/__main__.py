@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import ROOT
-from benchmarks.arms import run_arms
+from benchmarks.arms import run_arms, run_folder
 from benchmarks.back_translation.arms import ARMS, LEADING, UNTUNED, arm
 from benchmarks.back_translation.result import Judged, score, synthetic_share
 from benchmarks.back_translation.setting import Setting
@@ -91,7 +91,7 @@ def judge_base(setting: Setting, results: Path) -> None:
         seed=1,
         loss=base.curve[-1].loss,
         best_loss=base.curve[-1].loss,
-        scores=score(setting, setting.base.key),
+        scores=score(setting, setting.base),
         synthetic_share=0.0,
         samples=0,
         seconds=0.0,
@@ -116,8 +116,8 @@ def judge(setting: Setting, results: Path, name: str, seed: int, steps: int) -> 
         seed=seed,
         loss=losses[-1],
         best_loss=min(losses),
-        scores=score(setting, run.key),
-        synthetic_share=synthetic_share(setting.folder(run)),
+        scores=score(setting, run),
+        synthetic_share=synthetic_share(run_folder(setting.out, run)),
         samples=result.samples,
         seconds=result.seconds,
     ).save(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from benchmarks.arms import Arm
@@ -67,8 +68,7 @@ class Training:
         return tuple(overrides)
 
 
-def _both(synthesis: str = "beam", **values: object) -> Training:
-    return Training(synthesis=synthesis, **values)  # type: ignore[arg-type]
+_both = partial(Training, synthesis="beam")
 
 
 ARMS: Final[Mapping[str, Training]] = {
@@ -86,11 +86,11 @@ ARMS: Final[Mapping[str, Training]] = {
     "both, 1:1, LoRA rank 32": _both(rank=32),
     "genuine only, LoRA rank 16": Training(rank=16),
     "synthetic only, LoRA rank 16": Training(genuine=None, synthesis="beam", rank=16),
-    "both, 1:1, no filters": _both("beam, no filters"),
-    "both, 1:1, filtered by reference score": _both("beam, reference score"),
-    "both, 1:1, noised beam": _both("noised beam"),
-    "both, 1:1, sampling": _both("sampling"),
-    "both, 1:1, top 10": _both("top 10"),
+    "both, 1:1, no filters": _both(synthesis="beam, no filters"),
+    "both, 1:1, filtered by reference score": _both(synthesis="beam, reference score"),
+    "both, 1:1, noised beam": _both(synthesis="noised beam"),
+    "both, 1:1, sampling": _both(synthesis="sampling"),
+    "both, 1:1, top 10": _both(synthesis="top 10"),
     "both, 5:1, joint selection": _both(ratio=5, joint=True),
 }
 """In the order in which they are run. All weights are trained unless said otherwise."""

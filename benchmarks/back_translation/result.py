@@ -6,17 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
 
 from benchmarks import DIRECTION
-from benchmarks.arms import run_program
-from benchmarks.back_translation.setting import TRANSLATION, Setting
+from benchmarks.arms import Arm, run_folder, run_program
+from benchmarks.back_translation.setting import BEAM, TRANSLATION, Setting
 from benchmarks.bitext import TARGET
 from fairseq2_jest.evaluation.metrics import MetricsConfig, create_metrics
 from fairseq2_jest.files import write_json
 from fairseq2_jest.report.records import read_records
-
-SEARCH: Final = ("seq2seq_generator.config.beam_size=2", "seq2seq_generator.config.max_gen_len=100")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +58,19 @@ def hypotheses(setting: Setting, key: str, test: str) -> Path:
     return setting.out / "translations" / key / f"{test}.txt"
 
 
-def score(setting: Setting, key: str) -> dict[str, dict[str, float]]:
-    """Translates the test sets by `mt translate` with the run ``key``, and scores them as
-    `mt evaluate` does."""
-    out = setting.out / "translations" / key
+def score(setting: Setting, arm: Arm) -> dict[str, dict[str, float]]:
+    """Translates the test sets by `mt translate` with the run of ``arm``, and scores them
+    as `mt evaluate` does."""
+    out = setting.out / "translations" / arm.key
 
     run_program(
         [
             *("translate", out, "--config", f"direction={DIRECTION}"),
-            *(f"input.path={setting.out / 'sources.txt'}", *TRANSLATION, *SEARCH),
-            *(f"run.path={setting.out / 'runs' / key}", "run.checkpoint=last"),
+            *(f"input.path={setting.out / 'sources.txt'}", *TRANSLATION, *BEAM),
+            *(f"run.path={run_folder(setting.out, arm)}", "run.checkpoint=last"),
         ],
-        setting.out / "translations" / f"{key}.log",
-        f"Translating with {key}",
+        setting.out / "translations" / f"{arm.key}.log",
+        f"Translating with {arm.key}",
     )
 
     translations = iter((out / "translations.txt").read_text(encoding="utf-8").split("\n"))
@@ -83,7 +80,7 @@ def score(setting: Setting, key: str) -> dict[str, dict[str, float]]:
     for test, pairs in setting.text.tests.items():
         texts = [next(translations) for _ in pairs]
 
-        hypotheses(setting, key, test).write_text(
+        hypotheses(setting, arm.key, test).write_text(
             "".join(f"{text}\n" for text in texts), encoding="utf-8"
         )
 

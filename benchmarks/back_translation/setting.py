@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from benchmarks.bitext import (
     train_reference,
     write_pairs,
 )
+from benchmarks.configs import write_config
 from benchmarks.demo import regime
 from fairseq2_jest.embedding.builtin_reference import ReferenceTraining
 
@@ -34,6 +34,12 @@ TRANSLATION: Final = (
     "common.torch.num_threads=1",
 )
 """How text becomes batches, on one core."""
+
+BEAM: Final = (
+    "seq2seq_generator.config.beam_size=2",
+    "seq2seq_generator.config.max_gen_len=100",
+)
+"""How it is translated, unless said otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +109,6 @@ class Setting:
             overrides=(*NO_BLEU, *regime(self.num_pretrain_steps, 2)),
         )
 
-    def folder(self, arm: Arm) -> Path:
-        """The folder of a run."""
-        return self.out / "runs" / arm.key
-
     @property
     def base_result(self) -> ArmResult:
         (result,) = run_arms([self.base], self.out)
@@ -132,14 +134,7 @@ class Setting:
             self.out / "tokenizer.model", VOCAB_SIZE, self.out / "reference", named
         )
 
-        file = self.out / "configs" / f"{name}.yaml"
-
-        file.parent.mkdir(parents=True, exist_ok=True)
-
-        # JSON is YAML.
-        file.write_text(json.dumps(config, indent=1), encoding="utf-8")
-
-        return file
+        return write_config(self.out / "configs" / f"{name}.yaml", config)
 
 
 _REVERSED_COLUMNS: Final = {"direction": REVERSED, "source_column": 1, "target_column": 0}

@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import DIRECTION
-from benchmarks.arms import run_program
-from benchmarks.back_translation.setting import TRANSLATION, Setting
+from benchmarks.arms import run_folder, run_program
+from benchmarks.back_translation.setting import BEAM, TRANSLATION, Setting
 from benchmarks.efficiency import slug
-
-BEAM: Final = (
-    "seq2seq_generator.config.beam_size=2",
-    "seq2seq_generator.config.max_gen_len=100",
-)
 
 NO_FILTERS: Final = (
     "filters.max_length_ratio=.inf",
@@ -102,7 +97,7 @@ def overrides(setting: Setting) -> tuple[str, ...]:
     return (
         f"direction={DIRECTION}",
         f"input.path={setting.out / 'monolingual.txt'}",
-        f"run.path={setting.folder(setting.reverse)}",
+        f"run.path={run_folder(setting.out, setting.reverse)}",
         *TRANSLATION,
         "reference_encoder.name=sentence_transformer",
         f"reference_encoder.config={{model: {setting.out / 'reference'}, device: cpu}}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.arms import run_program
+from benchmarks.configs import write_config
 from benchmarks.influence.pools import Pool
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, SentenceTransformerEncoder
 
@@ -74,9 +74,7 @@ def select(pool: Pool, num_seeds: int, *overrides: str) -> Rows:
 
     folder = out / f"select-{num_seeds}"
 
-    file = out / f"select-{num_seeds}.yaml"
-
-    file.write_text(json.dumps(_select_config(pool, num_seeds)), encoding="utf-8")
+    file = write_config(out / f"select-{num_seeds}.yaml", _select_config(pool, num_seeds))
 
     run_program(
         ["select", folder, "--config-file", file, "--config", *overrides],

@@ -41,6 +41,7 @@ from fairseq2_jest.embedding.builtin_reference import ensure_builtin_reference
 from fairseq2_jest.embedding.forward_pass import ForwardPass
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, SentenceTransformerEncoder
 from fairseq2_jest.embedding.translation_loss import TranslationLoss
+from fairseq2_jest.files import write_json
 from fairseq2_jest.influence.curvature_config import DampingConfig
 
 RESULTS = ROOT / "benchmarks" / "results" / "planted_noise"
@@ -133,7 +134,7 @@ class ModelResult:
 
     def save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(file, asdict(self))
 
     @staticmethod
     def load(file: Path) -> ModelResult:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fairseq2.utils.structured import StandardValueConverter
 from numpy.typing import NDArray
 
-from benchmarks import DIRECTION
+from benchmarks.arms import run_folder
 from benchmarks.builtin import split
+from benchmarks.configs import write_config
 from benchmarks.influence.setup import POOL, fine_tune, pretrained_model, warm_up_run, write_splits
 from benchmarks.real_bitext import prepare_multi30k, pretrain
-from fairseq2_jest.corpus.builtin import BuiltinConfig
-from fairseq2_jest.corpus.config import CleaningConfig, CorpusConfig, ParallelTextConfig
+from fairseq2_jest.corpus.config import ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
 from fairseq2_jest.embedding.builtin_reference import ensure_builtin_reference
 
@@ -65,35 +66,23 @@ class Pool:
 
         dataset["config_overrides"] = {"corpora": [train, self.valid]}
 
-        file.parent.mkdir(parents=True, exist_ok=True)
-
-        # JSON is YAML.
-        file.write_text(json.dumps({**self.sections, "dataset": dataset}), encoding="utf-8")
-
-        return file
+        return write_config(file, {**self.sections, "dataset": dataset})
 
 
 def open_builtin_pool(out: Path) -> Pool:
     """The built-in corpus, half of it noise of several kinds."""
-    text = ParallelTextConfig(
-        corpora=[
-            CorpusConfig(
-                split="pool", direction=DIRECTION, format="builtin", builtin=BuiltinConfig(**POOL)
-            )
-        ],
-        cleaning=CleaningConfig(**CLEANING),
-    )
+    dataset = {
+        "corpora": [split("train", **POOL), split("seeds", part="trusted", size=8_000)],
+        "cleaning": CLEANING,
+    }
 
     return Pool(
-        corpus=open_parallel_text(text).open("pool"),
+        corpus=_open_train(dataset),
         out=out,
         model=pretrained_model(out),
         warm_up=warm_up_run(out, write_splits(out)),
         reference=ensure_builtin_reference(),
-        dataset={
-            "corpora": [split("train", **POOL), split("seeds", part="trusted", size=8_000)],
-            "cleaning": CLEANING,
-        },
+        dataset=dataset,
         max_seq_len=96,
         valid=split("valid", part="valid", size=500),
         sections={},
@@ -119,16 +108,22 @@ def open_multi30k_pool(out: Path, data: Path) -> Pool:
         corpus["split"]: corpus for corpus in sections["dataset"]["config_overrides"]["corpora"]
     }
 
-    pool = CorpusConfig(**{**corpora["train"], "path": Path(corpora["train"]["path"])})
+    dataset = {"corpora": [corpora["train"], {**corpora["trusted"], "split": "seeds"}]}
 
     return Pool(
-        corpus=open_parallel_text(ParallelTextConfig(corpora=[pool])).open("train"),
+        corpus=_open_train(dataset),
         out=out,
         model=model,
-        warm_up=out / "runs" / fine_tune(out, config, model, "train").key,
+        warm_up=run_folder(out, fine_tune(out, config, model, "train")),
         reference=out / "reference",
-        dataset={"corpora": [corpora["train"], {**corpora["trusted"], "split": "seeds"}]},
+        dataset=dataset,
         max_seq_len=sections["dataset"]["max_seq_len"],
         valid=corpora["valid"],
         sections=sections,
     )
+
+
+def _open_train(dataset: Mapping[str, Any]) -> Corpus:
+    config: ParallelTextConfig = StandardValueConverter().structure(dataset, ParallelTextConfig)
+
+    return open_parallel_text(config).open("train")

@@ -11,7 +11,6 @@ positive factor. Results go to ``benchmarks/results/influence_retraining``.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from benchmarks.influence.lab import Lab, Setting
 from benchmarks.influence.setup import argument_parser, open_folder, warm_up, write_splits
 from benchmarks.markdown import markdown_table
 from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.files import write_json
 from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.layers import LayersConfig, find_layers
 from fairseq2_jest.influence.model import PairModel
@@ -89,7 +89,7 @@ def main() -> None:
             name: agreement(values, changes) for name, values in foretold.items()
         }
 
-        (RESULTS / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(RESULTS / "results.json", result)
         (RESULTS / "table.md").write_text(table(result) + "\n", encoding="utf-8")
 
         print(table(result), flush=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ROOT
-from benchmarks.arms import Arm, checkpoint, run_arms
-from benchmarks.builtin import split, write_config
+from benchmarks.arms import Arm, checkpoint, run_arms, run_folder
+from benchmarks.builtin import split, write_corpora
 from benchmarks.data_efficiency import NUM_PRETRAIN_STEPS, NUM_REFERENCE_STEPS, PRETRAINING
 from benchmarks.demo import regime
 
@@ -50,7 +50,7 @@ def open_folder(out: Path) -> Path:
 
 def write_splits(out: Path) -> Path:
     """Writes the config that names the pool, its clean pairs, the trusted ones and the others."""
-    return write_config(
+    return write_corpora(
         out / "splits.yaml",
         [
             split("train", **POOL),
@@ -70,7 +70,7 @@ def pretrained_model(out: Path) -> Path:
 
 def warm_up_run(out: Path, config: Path) -> Path:
     """The folder of a short fine-tune of that model on the pool."""
-    return out / "runs" / fine_tune(out, config, pretrained_model(out), "train").key
+    return run_folder(out, fine_tune(out, config, pretrained_model(out), "train"))
 
 
 def warm_up(out: Path, config: Path, num_steps: int = NUM_WARM_UP_STEPS) -> Path:

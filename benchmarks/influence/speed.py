@@ -29,6 +29,7 @@ import numpy as np
 from benchmarks import ROOT
 from benchmarks.influence.setup import argument_parser, open_folder
 from benchmarks.markdown import markdown_table
+from fairseq2_jest.files import write_json
 
 RESULTS = ROOT / "benchmarks" / "results" / "influence_speed"
 
@@ -107,7 +108,7 @@ def main() -> None:
             print(json.dumps(run), flush=True)
 
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+            write_json(file, runs)
 
     text = table(runs)
 

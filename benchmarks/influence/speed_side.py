@@ -33,7 +33,7 @@ from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import LayersConfig, find_layers, last_block
 from fairseq2_jest.influence.model import PairModel
 from fairseq2_jest.influence.projection import TwoSidedProjection
-from fairseq2_jest.influence.score_store import ScoreStore
+from fairseq2_jest.influence.score_store import InfluenceStore
 from fairseq2_jest.influence.scoring import PoolScorer
 
 NUM_CURVATURE_PAIRS = 256
@@ -181,11 +181,12 @@ def measure_ours(
 
         scorer = PoolScorer(gradients, directions, projection, reduction="sum")
 
-        store = ScoreStore.open(
+        store = InfluenceStore.open(
             out / "scores",
             identity={"identity": "benchmark"},
             num_rows=num_rows,
             num_seeds=num_seeds,
+            precision="float32",
             feature_dim=scorer.feature_dim,
             block_size=BLOCK_SIZE,
         )

@@ -34,6 +34,7 @@ from benchmarks.noise_detection.influence import influence_scores
 from benchmarks.noise_detection.models import train_models
 from benchmarks.noise_detection.pairs import Judged, read_judged, read_trusted
 from benchmarks.noise_detection.scores import BASELINE, all_trusted, score_all
+from fairseq2_jest.files import write_json
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "noise_detection"
 
@@ -95,9 +96,7 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
 
     (args.out / "table.md").write_text(f"{text}\n", encoding="utf-8")
-    (args.out / "results.json").write_text(
-        json.dumps({"caption": caption, "rows": rows}, indent=1) + "\n", encoding="utf-8"
-    )
+    write_json(args.out / "results.json", {"caption": caption, "rows": rows})
 
     return 0
 

@@ -17,7 +17,6 @@ with its 256,206 pieces, 4000 -> 400; its text is tokenised by a tokenizer of 16
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from dataclasses import replace
@@ -34,6 +33,7 @@ from benchmarks.selection_cost.shapes import SHAPES, Shape
 from benchmarks.selection_cost.table import table
 from benchmarks.selection_cost.variants import variants
 from fairseq2_jest.corpus.builtin import BuiltinConfig, generate
+from fairseq2_jest.files import write_json
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "selection_cost"
 
@@ -80,10 +80,7 @@ def main() -> None:
     stem = f"{name}-{device.type}"
 
     (args.out / f"{stem}.md").write_text(f"{text}\n", encoding="utf-8")
-    (args.out / f"{stem}.json").write_text(
-        json.dumps({"caption": text.splitlines()[0], "rows": rows}, indent=1) + "\n",
-        encoding="utf-8",
-    )
+    write_json(args.out / f"{stem}.json", {"caption": text.splitlines()[0], "rows": rows})
 
 
 def _texts(data: Path, shape: Shape) -> list[Pair]:

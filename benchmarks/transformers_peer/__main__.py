@@ -25,7 +25,6 @@ ratios. Figures and table: ``benchmarks/results/transformers_peer/``.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +38,7 @@ from benchmarks.bitext import Pair, open_pairs, read_pairs
 from benchmarks.transformers_peer import training, translation
 from benchmarks.transformers_peer.model import load_theirs, make_folder
 from benchmarks.transformers_peer.table import ratios, table
+from fairseq2_jest.files import write_json
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "transformers_peer"
 
@@ -96,10 +96,7 @@ def main() -> None:
     suffix = "" if device.type == "cpu" else f"-{device.type}"
 
     (args.out / f"table{suffix}.md").write_text(f"{text}\n", encoding="utf-8")
-    (args.out / f"results{suffix}.json").write_text(
-        json.dumps({"caption": text.splitlines()[0], "rows": rows}, indent=1) + "\n",
-        encoding="utf-8",
-    )
+    write_json(args.out / f"results{suffix}.json", {"caption": text.splitlines()[0], "rows": rows})
 
 
 def train(bench: training.TrainingBench, num_steps: int) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from fairseq2_jest.adapters.adapter import CheckpointMerger
 from fairseq2_jest.adapters.errors import AdapterError
-from fairseq2_jest.files import write_json
+from fairseq2_jest.files import replacing, write_json
 from fairseq2_jest.models.resharding import share_of_rank
 
 ADAPTER_FILE: Final = "adapter.json"
@@ -104,10 +104,8 @@ def amend_card(
 
     assert isinstance(card, Mapping)
 
-    scratch = card_file.with_suffix(".tmp")
-
-    resolver.resolve(YamlDumper).dump({**card, **fields}, scratch)
-    scratch.replace(card_file)
+    with replacing(card_file) as scratch:
+        resolver.resolve(YamlDumper).dump({**card, **fields}, scratch)
 
 
 @final

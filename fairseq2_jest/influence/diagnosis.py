@@ -34,7 +34,22 @@ class LayerDiagnosis:
     """Its share of the squared norm of all preconditioned gradients of seeds."""
 
 
-def diagnose(
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """How influence came about."""
+
+    layers: Sequence[LayerDiagnosis]
+    """In the order of the model."""
+
+    discarded_energy: float
+    """The share of the squared norm of the seeds' directions that low rank leaves out."""
+
+    raw_correlation: float | None
+    """Correlation, over pairs of a sample, of the influence on a seed with the plain dot product of
+    gradients; the mean over seeds. ``None`` where all pairs came to the same."""
+
+
+def diagnose_layers(
     curvatures: Mapping[str, LayerCurvature], directions: Directions, damping: DampingConfig
 ) -> list[LayerDiagnosis]:
     """
@@ -66,3 +81,24 @@ def _quantiles(eigenvalues: torch.Tensor) -> list[float]:
     places = torch.linspace(0.0, 1.0, _NUM_QUANTILES, dtype=torch.float64, device=values.device)
 
     return torch.quantile(values, places).tolist()
+
+
+def mean_correlation(first: torch.Tensor, second: torch.Tensor) -> float | None:
+    """The mean over columns of the correlation of one column with the other, for columns that vary;
+    ``None`` where there is none.
+
+    :param first: *Shape:* ``(N, T)``.
+    :param second: *Shape:* ``(N, T)``.
+    """
+    deviations = [scores.double() - scores.double().mean(dim=0) for scores in (first, second)]
+
+    norms = [deviation.norm(dim=0) for deviation in deviations]
+
+    varies = (norms[0] > 0.0) & (norms[1] > 0.0)
+
+    if not varies.any():
+        return None
+
+    products = (deviations[0] * deviations[1]).sum(dim=0) / (norms[0] * norms[1])
+
+    return float(products[varies].mean())

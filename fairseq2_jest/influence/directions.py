@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -57,28 +57,38 @@ def seed_directions(
 
         # Among the eigenvectors the inverse is a division; only what is thin is turned there, and
         # back.
-        rotated = curvature.rotate(tokens)
+        gradients = curvature.rotate(tokens).each_gradient(len(batch.places))
 
         damped = curvature.damped(damping)
 
-        parts = []
+        thin = _thin((gradient.div_(damped) for gradient in gradients), rank)
 
-        for gradient in rotated.each_gradient(len(batch.places)):
-            whole = gradient.div_(damped)
-
-            parts.append((whole.square().sum(), *low_rank(whole, rank)))
-
-        energy, left, right = (torch.stack(column) for column in zip(*parts, strict=True))
-
-        directions[name] = LayerDirections(
-            left=curvature.gradient_vectors @ left,
-            right=curvature.input_vectors @ right,
-            energy=energy,
-            # The columns of `right` are orthonormal.
-            kept=left.square().sum(dim=(1, 2)),
+        directions[name] = replace(
+            thin,
+            left=curvature.gradient_vectors @ thin.left,
+            right=curvature.input_vectors @ thin.right,
         )
 
     return directions
+
+
+def raw_directions(batch: BatchGradients, rank: int | None) -> dict[str, LayerDirections]:
+    """The gradients of the seeds of a batch as they are, in their order in the batch."""
+    return {
+        name: _thin(tokens.each_gradient(len(batch.places)), rank)
+        for name, tokens in batch.layers.items()
+    }
+
+
+def _thin(matrices: Iterable[Tensor], rank: int | None) -> LayerDirections:
+    parts = [(matrix.square().sum(), *low_rank(matrix, rank)) for matrix in matrices]
+
+    energy, left, right = (torch.stack(column) for column in zip(*parts, strict=True))
+
+    # The columns of `right` are orthonormal.
+    kept = left.square().sum(dim=(1, 2))
+
+    return LayerDirections(left=left, right=right, energy=energy, kept=kept)
 
 
 def low_rank(matrix: Tensor, rank: int | None) -> tuple[Tensor, Tensor]:

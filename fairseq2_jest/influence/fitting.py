@@ -5,7 +5,7 @@ Pieces do not depend on the number of ranks, and are put together in their order
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from fairseq2.device import Device
 from fairseq2.gang import Gang
 from fairseq2.logging import log
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
@@ -100,9 +101,7 @@ def fit_curvature(
     """
     layers, device = gradients.layers, workplace.device
 
-    sample = np.sort(np.random.default_rng(seed).permutation(num_rows)[: config.num_pairs]).astype(
-        np.int64
-    )
+    sample = sample_rows(num_rows, config.num_pairs, seed)
 
     pieces = np.array_split(sample, min(config.num_shards, len(sample)))
 
@@ -207,19 +206,13 @@ def fit_seeds(
         for begin in range(0, len(seeds), _SEEDS_IN_FILE)
     ]
 
+    def condition(batch: BatchGradients) -> Directions:
+        return seed_directions(batch, curvatures, damping, rank)
+
     def make(piece: int) -> dict[str, Tensor]:
-        numbers = pieces[piece]
+        batches = gradients.run(seeds.take(pieces[piece]), pieces[piece], reduction=reduction)
 
-        parts, order = [], []
-
-        for batch in gradients.run(seeds.take(numbers), numbers, reduction=reduction):
-            parts.append(seed_directions(batch, curvatures, damping, rank))
-
-            order += batch.places
-
-        places = [order.index(place) for place in range(len(numbers))]
-
-        return directions_module.to_tensors(reorder(concatenate(parts), places))
+        return directions_module.to_tensors(in_order(batches, condition))
 
     files = [workplace.file(f"seeds/{number:04}") for number in range(len(pieces))]
 
@@ -228,3 +221,22 @@ def fit_seeds(
     return concatenate(
         [directions_module.from_tensors(workplace.read(file), workplace.device) for file in files]
     )
+
+
+def in_order(
+    batches: Iterable[BatchGradients], directions_of: Callable[[BatchGradients], Directions]
+) -> Directions:
+    """The directions of the seeds of all batches, in the order that the seeds were in before."""
+    parts, order = [], []
+
+    for batch in batches:
+        parts.append(directions_of(batch))
+
+        order += batch.places
+
+    return reorder(concatenate(parts), [order.index(place) for place in range(len(order))])
+
+
+def sample_rows(num_rows: int, size: int, seed: int) -> NDArray[np.int64]:
+    """At most ``size`` of the rows, at random and ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(num_rows)[:size]).astype(np.int64)

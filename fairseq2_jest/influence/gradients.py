@@ -48,7 +48,7 @@ class LayerTokens:
     """Whether a position is no part of the prompt. *Shape:* ``(P)``, bool."""
 
     def each_gradient(self, num_pairs: int) -> Iterator[Tensor]:
-        """The gradient of each of the N pairs, one after the other. *Shape of each:* ``(out, in)``."""
+        """The gradient of each of the N pairs in turn. *Shape of each:* ``(out, in)``."""
         sizes = torch.bincount(self.pairs, minlength=num_pairs).tolist()
 
         parts = (torch.split(side, sizes) for side in (self.gradients, self.inputs))

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from fairseq2_jest.embedding.record_file import RecordFile
 from fairseq2_jest.embedding.store import open_identified
 from fairseq2_jest.influence.errors import InfluenceError
+from fairseq2_jest.influence.precision import PRECISIONS, InfluencePrecisionName
 
 _BLOCKS_READ_AT_ONCE = 16
 
+_FEATURES = PRECISIONS["float16"]
 
-class ScoreStore:
-    """Maps a row of the pool to its influences on T seeds, fp32, and its feature of D numbers.
 
-    A feature is kept as fp16 with a scale of its own, for no gradient to be too small. Rows are in
-    fixed blocks: a kill costs the blocks that were being made, and any number of ranks may go on.
-    Files are sparse and memory-mapped; each row is under a checksum, see
+class InfluenceStore:
+    """Maps a row of the pool to its influences on T seeds and its feature of D numbers, the latter
+    as fp16 with a scale.
+
+    Rows are in fixed blocks: a kill costs the blocks that were being made, and any number of ranks
+    may go on. Files are sparse and memory-mapped; each row is under a checksum, see
     :mod:`fairseq2_jest.embedding.record_file`.
     """
 
@@ -30,12 +33,14 @@ class ScoreStore:
         features: RecordFile,
         *,
         num_seeds: int,
+        precision: InfluencePrecisionName,
         feature_dim: int,
         block_size: int,
     ) -> None:
         self._scores = scores
         self._features = features
         self._num_seeds = num_seeds
+        self._precision = PRECISIONS[precision]
         self._dim = feature_dim
         self._block_size = block_size
 
@@ -46,28 +51,39 @@ class ScoreStore:
         identity: Mapping[str, str],
         num_rows: int,
         num_seeds: int,
+        precision: InfluencePrecisionName,
         feature_dim: int,
         block_size: int,
-    ) -> ScoreStore:
+    ) -> InfluenceStore:
         """Opens the store of ``identity`` under ``folder``, making it if need be.
+
+        :param precision: That of influences.
 
         :raises EmbeddingError: It cannot be made or read.
         """
         full = {**identity, "block_size": str(block_size)}
 
         scores = open_identified(
-            folder, {**full, "what": "scores"}, num_records=num_rows, record_size=4 * num_seeds
+            folder,
+            {**full, "what": "scores", "precision": precision},
+            num_records=num_rows,
+            record_size=PRECISIONS[precision].record_size(num_seeds),
         )
 
         features = open_identified(
             folder,
             {**full, "what": "features"},
             num_records=num_rows,
-            record_size=_feature_size(feature_dim),
+            record_size=_FEATURES.record_size(feature_dim),
         )
 
-        return ScoreStore(
-            scores, features, num_seeds=num_seeds, feature_dim=feature_dim, block_size=block_size
+        return InfluenceStore(
+            scores,
+            features,
+            num_seeds=num_seeds,
+            precision=precision,
+            feature_dim=feature_dim,
+            block_size=block_size,
         )
 
     @property
@@ -118,8 +134,8 @@ class ScoreStore:
         rows = self.rows(block)
 
         # Scores come last: where they are, the features are, too.
-        self._features.write(rows, _pack(features))
-        self._scores.write(rows, np.ascontiguousarray(scores, dtype="<f4").view(np.uint8))
+        self._features.write(rows, _FEATURES.pack(features))
+        self._scores.write(rows, self._precision.pack(scores))
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yields rows and their scores ``(n, T)``, in the order of rows, a few blocks at once.
@@ -131,14 +147,14 @@ class ScoreStore:
         for begin in range(0, self.num_rows, step):
             rows = np.arange(begin, min(begin + step, self.num_rows), dtype=np.int64)
 
-            yield rows, self._read(self._scores, rows).view("<f4")
+            yield rows, self._precision.unpack(self._read(self._scores, rows), self._num_seeds)
 
     def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The features ``(n, D)`` of these rows.
 
         :raises InfluenceError: A row is missing.
         """
-        return _unpack(self._read(self._features, rows), self._dim)
+        return _FEATURES.unpack(self._read(self._features, rows), self._dim)
 
     def _read(self, file: RecordFile, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         records, sound = file.read(rows)
@@ -150,34 +166,3 @@ class ScoreStore:
             )
 
         return records
-
-
-def _feature_size(dim: int) -> int:
-    return -(-2 * dim // 4) * 4 + 4
-
-
-def _pack(features: NDArray[np.float32]) -> NDArray[np.uint8]:
-    features = np.ascontiguousarray(features, dtype=np.float32)
-
-    records = np.zeros((len(features), _feature_size(features.shape[1])), dtype=np.uint8)
-
-    scales = np.abs(features).max(axis=1, keepdims=True).astype("<f4")
-
-    divisors = np.where(scales > 0.0, scales, 1.0)
-
-    halves = (features / divisors).astype("<f2")
-
-    records[:, : 2 * features.shape[1]] = halves.view(np.uint8)
-    records[:, -4:] = scales.view(np.uint8)
-
-    return records
-
-
-def _unpack(records: NDArray[np.uint8], dim: int) -> NDArray[np.float32]:
-    halves = np.ascontiguousarray(records[:, : 2 * dim]).view("<f2")
-
-    scales = np.ascontiguousarray(records[:, -4:]).view("<f4")
-
-    features: NDArray[np.float32] = halves.astype(np.float32) * scales
-
-    return features

@@ -17,7 +17,6 @@ from fairseq2_jest.adapters.checkpoint import AdapterRecord, read_record, write_
 from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.adapters.size import TrainedSize
 from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir
-from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.model_kinds import model_family
 from fairseq2_jest.recipes.sections import AdapterSection
 from fairseq2_jest.report.units import format_bytes
@@ -119,20 +118,18 @@ def _log_size(size: TrainedSize, name: str, optimizer: OptimizerSection) -> None
 
 
 def check_adapter(
-    context: RecipeContext, section: AdapterSection, model_section: ModelSection
+    context: RecipeContext, model: Module, section: AdapterSection, *, model_section: ModelSection
 ) -> str | None:
-    """Attaches the adapter to an empty model of the same shape, and describes it.
+    """Attaches the adapter in place to an empty model, and describes it.
 
-    :return: ``None`` where there is no adapter, or the model cannot be empty.
+    :param model: A model on the meta device.
+    :param model_section: Where it comes from.
+
+    :return: ``None`` where there is no adapter.
 
     :raises AdapterError: It does not fit the model.
     """
     if section.name == NO_ADAPTER:
-        return None
-
-    model = open_empty_model(context, model_section)
-
-    if model is None:
         return None
 
     adapter = _create_adapter(context, section)

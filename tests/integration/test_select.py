@@ -92,6 +92,7 @@ def test_the_table_tells_all_and_the_corpus_holds_the_chosen(alone: Path, config
 
     assert numbers["chosen"] == 20 and numbers["scored"] == num_pairs - 1
     assert 0.0 < numbers["discarded_energy"] < 1.0
+    assert 0.0 < numbers["raw_correlation"] < 1.0
 
 
 def test_what_is_selected_can_be_trained_on(alone: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def language_tokenizer(tokenizer: Tokenizer, file: Path) -> Any:
 
 def _from_sentencepiece(tokenizer: BasicSentencePieceTokenizer, file: Path) -> Any:
     import transformers
-    from tokenizers import Regex, normalizers  # type: ignore[import-untyped]
+    from tokenizers import Regex, normalizers
     from transformers.convert_slow_tokenizer import LlamaConverter, SpmConverter
 
     class Converter(LlamaConverter):

@@ -8,8 +8,7 @@ from fairseq2_jest.cache import cache_dir
 from fairseq2_jest.corpus.pair import parse_direction
 from fairseq2_jest.corpus.readers import BuiltinReader
 from fairseq2_jest.corpus.records import Reader
-from fairseq2_jest.embedding.model_files import check_model
-from fairseq2_jest.embedding.reference import SentenceTransformerConfig
+from fairseq2_jest.embedding.reference import SentenceTransformerConfig, check_reference
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
 from fairseq2_jest.recipes.backtranslate.forward import check_forward
 from fairseq2_jest.recipes.backtranslate.recipe import unchecked_languages
@@ -63,7 +62,7 @@ def check(config: BacktranslateConfig) -> list[str]:
     if config.filters.min_reference_score is not None and isinstance(
         reference, SentenceTransformerConfig
     ):
-        check_model(reference.model, reference.revision)
+        check_reference(reference)
 
         lines.append(f"reference: {reference.model}")
 

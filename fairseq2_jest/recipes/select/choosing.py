@@ -14,7 +14,7 @@ from fairseq2_jest.influence.diversity import DiversityConfig, draw_evenly, fitt
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.kmeans import KMeans
 from fairseq2_jest.influence.rule import RuleConfig, ScoreSummary, passing_rows, summarize
-from fairseq2_jest.influence.score_store import ScoreStore
+from fairseq2_jest.influence.score_store import InfluenceStore
 
 RowFeatures = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Returns the features ``(n, D)`` of these rows of the pool."""
@@ -36,7 +36,7 @@ class Choice:
     """The rows that are chosen, ascending."""
 
 
-def summarize_store(store: ScoreStore) -> ScoreSummary:
+def summarize_store(store: InfluenceStore) -> ScoreSummary:
     """Goes through all scores once.
 
     :raises InfluenceError: A row is missing.

@@ -49,6 +49,7 @@ def identity_of(
         "reduction": scoring.reduction,
         "rank": scoring.rank,
         "block_size": scoring.block_size,
+        "precision": scoring.precision,
         "projection_side": config.diversity.projection_side,
         "seed": config.common.seed,
     }

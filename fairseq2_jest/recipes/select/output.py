@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.files import write_json
-from fairseq2_jest.influence.diagnosis import LayerDiagnosis
+from fairseq2_jest.influence.diagnosis import Diagnosis, LayerDiagnosis
 from fairseq2_jest.influence.rule import ScoreSummary
 from fairseq2_jest.recipes.select.choosing import Choice
 
@@ -23,7 +23,7 @@ _ROWS_AT_ONCE = 8192
 
 TABLE_NAME = "scores.parquet"
 NUMBERS_NAME = "select.json"
-LAYERS_NAME = "layers.json"
+DIAGNOSIS_NAME = "diagnosis.json"
 PAGE_NAME = "select.html"
 
 
@@ -75,19 +75,23 @@ def write_numbers(folder: Path, numbers: Mapping[str, object]) -> None:
     write_json(folder / NUMBERS_NAME, numbers)
 
 
-def write_diagnoses(folder: Path, diagnoses: Sequence[LayerDiagnosis]) -> None:
+def write_diagnosis(folder: Path, diagnosis: Diagnosis) -> None:
     """Writes how influence came about, for the page."""
-    write_json(folder / LAYERS_NAME, [asdict(d) for d in diagnoses])
+    write_json(folder / DIAGNOSIS_NAME, asdict(diagnosis))
 
 
-def read_diagnoses(folder: Path) -> list[LayerDiagnosis]:
-    """What :func:`write_diagnoses` wrote; nothing where it did not."""
-    file = folder / LAYERS_NAME
+def read_diagnosis(folder: Path) -> Diagnosis | None:
+    """What :func:`write_diagnosis` wrote; ``None`` where it did not."""
+    file = folder / DIAGNOSIS_NAME
 
     if not file.is_file():
-        return []
+        return None
 
-    return [LayerDiagnosis(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
+    values = json.loads(file.read_text(encoding="utf-8"))
+
+    values["layers"] = [LayerDiagnosis(**layer) for layer in values["layers"]]
+
+    return Diagnosis(**values)
 
 
 def write_parquet(file: Path, batches: Iterator[Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq2_jest.influence.diagnosis import LayerDiagnosis
+from fairseq2_jest.influence.diagnosis import Diagnosis, LayerDiagnosis
 from fairseq2_jest.recipes.select.preferences import preference_parts
 from fairseq2_jest.recipes.select.scored_pool import ScoredPool
 from fairseq2_jest.report.charts import CHOSEN, PASSED_OVER, Chart, Line
@@ -36,20 +36,24 @@ def render_selection(
     pool: ScoredPool,
     numbers: Mapping[str, str],
     rules: Mapping[str, int],
-    layers: Sequence[LayerDiagnosis],
+    diagnosis: Diagnosis | None,
     out: Path,
 ) -> str:
     """The page; its figures are also written to ``out``, as PNG.
 
     :param numbers: What is said at the top, by its name.
     :param rules: How many pairs each setting of the rule would keep.
-    :param layers: Empty where these are not known.
+    :param diagnosis: ``None`` where it is not known.
     """
     sections: list[Section] = [
         ("numbers", "The selection", _numbers(pool, numbers, rules)),
         ("scores", "How scores are distributed", _drawn(_score_charts(pool), out)),
         ("bias", "What the choice prefers", preference_parts(pool)),
-        ("layers", "Where influence comes from", _layers(layers, out)),
+        (
+            "layers",
+            "Where influence comes from",
+            [] if diagnosis is None else _diagnosis(diagnosis, out),
+        ),
         ("pairs", "The pairs", _pairs(pool)),
     ]
 
@@ -157,10 +161,23 @@ def _histogram(
     )
 
 
-def _layers(layers: Sequence[LayerDiagnosis], out: Path) -> list[str]:
-    if not layers:
-        return []
+def _diagnosis(diagnosis: Diagnosis, out: Path) -> list[str]:
+    facts = [
+        f"What low rank leaves out of the seeds' energy: {format_share(diagnosis.discarded_energy)}"
+    ]
 
+    if diagnosis.raw_correlation is not None:
+        facts.append(
+            "Correlation of the influence on a seed with the plain dot product of gradients (over "
+            "a sample of pairs, the mean over seeds): "
+            f"{format_number(diagnosis.raw_correlation, 2)}. At 1 the curvature changes nothing: "
+            "the damping may be too large."
+        )
+
+    return [bullets(facts), *_layers(diagnosis.layers, out)]
+
+
+def _layers(layers: Sequence[LayerDiagnosis], out: Path) -> list[str]:
     columns = [
         Column(title="layer", kind="word"),
         Column(title="share of the influence"),

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +15,37 @@ from fairseq2.logging import log
 from fairseq2.utils.progress import ProgressReporter
 
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
-from fairseq2_jest.influence.diagnosis import diagnose
-from fairseq2_jest.influence.directions import discarded_energy
+from fairseq2_jest.influence.diagnosis import Diagnosis, diagnose_layers, mean_correlation
+from fairseq2_jest.influence.directions import (
+    Directions,
+    discarded_energy,
+    raw_directions,
+    reorder,
+)
 from fairseq2_jest.influence.errors import InfluenceError
-from fairseq2_jest.influence.fitting import Workplace, fit_curvature, fit_seeds
+from fairseq2_jest.influence.fitting import (
+    Workplace,
+    fit_curvature,
+    fit_seeds,
+    in_order,
+    sample_rows,
+)
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
-from fairseq2_jest.influence.score_store import ScoreStore
+from fairseq2_jest.influence.score_store import InfluenceStore
 from fairseq2_jest.influence.scoring import PoolScorer
 from fairseq2_jest.recipes.progress import Progress
 from fairseq2_jest.recipes.select.config import SelectConfig
-from fairseq2_jest.recipes.select.output import write_diagnoses
+from fairseq2_jest.recipes.select.output import read_diagnosis, write_diagnosis
 from fairseq2_jest.report.units import format_bytes
 
 # Beyond this, low rank changes signs rather often.
 _MUCH_DISCARDED = 0.1
+
+# Enough for two digits.
+_NUM_COMPARED_SEEDS = 64
+_NUM_COMPARED_PAIRS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +94,15 @@ class PoolScoring:
         self._progress_reporter = progress_reporter
         self._on_piece = on_piece
 
-        self.store = ScoreStore.open(
+        self.store = InfluenceStore.open(
             folder / "scores",
             identity={"identity": identity},
             num_rows=candidates.num_rows,
             num_seeds=len(candidates.seeds),
+            precision=config.scoring.precision,
             feature_dim=config.diversity.projection_side**2,
             block_size=config.scoring.block_size,
         )
-
-        self.discarded_energy: float | None = None
-        """What low rank leaves out; ``None`` where nothing had to be scored."""
 
         _check_room(self.store, folder)
 
@@ -167,21 +181,16 @@ class PoolScoring:
             reduction=config.scoring.reduction,
         )
 
-        self.discarded_energy = discarded_energy(directions)
-
-        if gang.rank == 0:
-            write_diagnoses(
-                self._folder, diagnose(curvatures, directions, config.curvature.damping)
-            )
+        discarded = discarded_energy(directions)
 
         log.info(
             "{:,} seeds are preconditioned; their rank of {} leaves out {:.2%} of their energy.",
             len(candidates.seeds),
             config.scoring.rank or "all",
-            self.discarded_energy,
+            discarded,
         )
 
-        if self.discarded_energy > _MUCH_DISCARDED:
+        if discarded > _MUCH_DISCARDED:
             log.warning(
                 "That is much: raise scoring.rank, in another output directory, for influences to "
                 "be more exact."
@@ -194,7 +203,43 @@ class PoolScoring:
             device=gang.device,
         )
 
+        if gang.rank == 0 and read_diagnosis(self._folder) is None:
+            diagnosis = Diagnosis(
+                layers=diagnose_layers(curvatures, directions, config.curvature.damping),
+                discarded_energy=discarded,
+                raw_correlation=self._compare_with_raw(directions, projection),
+            )
+
+            write_diagnosis(self._folder, diagnosis)
+
         return PoolScorer(gradients, directions, projection, reduction=config.scoring.reduction)
+
+    def _compare_with_raw(
+        self, directions: Directions, projection: TwoSidedProjection
+    ) -> float | None:
+        """See :attr:`Diagnosis.raw_correlation`."""
+        config, candidates = self._config.scoring, self._candidates
+
+        gradients, reduction = candidates.gradients, config.reduction
+
+        numbers = list(range(min(len(candidates.seeds), _NUM_COMPARED_SEEDS)))
+
+        batches = gradients.run(candidates.seeds.take(numbers), numbers, reduction=reduction)
+
+        raw = in_order(batches, partial(raw_directions, rank=config.rank))
+
+        sample = sample_rows(candidates.num_rows, _NUM_COMPARED_PAIRS, self._config.common.seed)
+
+        rows, pairs = candidates.read(sample)
+
+        influences = (
+            PoolScorer(gradients, of_seeds, projection, reduction=reduction)
+            .score(pairs, rows.tolist())
+            .influence
+            for of_seeds in (reorder(directions, numbers), raw)
+        )
+
+        return mean_correlation(*influences)
 
     def _score_block(self, scorer: PoolScorer, block: int) -> None:
         rows = self.store.rows(block)
@@ -213,7 +258,7 @@ class PoolScoring:
         self.store.write(block, scores, features)
 
 
-def _check_room(store: ScoreStore, folder: Path) -> None:
+def _check_room(store: InfluenceStore, folder: Path) -> None:
     log.info("Scores and features take {}.", format_bytes(store.num_bytes))
 
     free = shutil.disk_usage(folder).free

@@ -10,6 +10,7 @@ from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
 from fairseq2_jest.influence.gradients import Reduction
+from fairseq2_jest.influence.precision import InfluencePrecisionName
 from fairseq2_jest.recipes.sections import PairsSection
 
 
@@ -88,6 +89,11 @@ class ScoringConfig(Validatable):
 
     amp_dtype: torch.dtype = torch.bfloat16
     """The dtype of mixed precision."""
+
+    precision: InfluencePrecisionName = "float32"
+    """How influences are kept on the disk: in 4 bytes each, or, as ``float16`` with a scale for
+    each pair, in 2. No sign changes, and none is off by more than 0.05 %, or 6e-8 of its pair's
+    largest."""
 
     log_every_seconds: float = 30.0
     """How often progress is logged."""

@@ -14,12 +14,13 @@ from typing_extensions import override
 from fairseq2_jest.corpus.config import ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.files import write_text
+from fairseq2_jest.influence.diagnosis import Diagnosis
 from fairseq2_jest.influence.rule import ScoreSummary, preview
 from fairseq2_jest.recipes.select.choosing import Choice, RowFeatures, choose, summarize_store
 from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.output import (
     PAGE_NAME,
-    read_diagnoses,
+    read_diagnosis,
     write_numbers,
     write_table,
 )
@@ -115,13 +116,16 @@ class SelectTask(PiecewiseTask):
 
         file = write_corpus(self._output_dir, self._pool, choice.chosen, self._origin)
 
+        diagnosis = read_diagnosis(self._output_dir)
+
         write_numbers(
             self._output_dir,
             {
                 "pairs": len(self._pool),
                 "scored": int(summary.is_scored.sum()),
                 "seeds": len(self._candidates.seeds),
-                "discarded_energy": scoring.discarded_energy,
+                "discarded_energy": None if diagnosis is None else diagnosis.discarded_energy,
+                "raw_correlation": None if diagnosis is None else diagnosis.raw_correlation,
                 "passed": len(choice.passed),
                 "clusters": choice.num_clusters,
                 "chosen": len(choice.chosen),
@@ -129,7 +133,7 @@ class SelectTask(PiecewiseTask):
             },
         )
 
-        self._write_page(summary, choice, counts)
+        self._write_page(summary, choice, counts, diagnosis)
 
         log.info(
             "{:,} of {:,} pairs are chosen, of {:,} that passed the rule; {} shows them. Train on "
@@ -141,7 +145,13 @@ class SelectTask(PiecewiseTask):
             file,
         )
 
-    def _write_page(self, summary: ScoreSummary, choice: Choice, counts: Mapping[str, int]) -> None:
+    def _write_page(
+        self,
+        summary: ScoreSummary,
+        choice: Choice,
+        counts: Mapping[str, int],
+        diagnosis: Diagnosis | None,
+    ) -> None:
         pool = ScoredPool(
             corpus=self._pool,
             influence=summary.mean,
@@ -160,7 +170,7 @@ class SelectTask(PiecewiseTask):
 
         folder = self._output_dir
 
-        text = render_selection(pool, numbers, counts, read_diagnoses(folder), folder)
+        text = render_selection(pool, numbers, counts, diagnosis, folder)
 
         write_text(folder / PAGE_NAME, text)
 

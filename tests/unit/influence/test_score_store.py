@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fairseq2_jest.influence.errors import InfluenceError
-from fairseq2_jest.influence.score_store import ScoreStore
+from fairseq2_jest.influence.precision import InfluencePrecisionName
+from fairseq2_jest.influence.score_store import InfluenceStore
 
 RNG = np.random.default_rng(0)
 
@@ -19,18 +20,21 @@ FEATURES = (RNG.normal(size=(50, 9)) * 10.0 ** -RNG.integers(0, 20, size=(50, 1)
 )
 
 
-def store(folder: Path, model: str = "m") -> ScoreStore:
-    return ScoreStore.open(
+def store(
+    folder: Path, model: str = "m", precision: InfluencePrecisionName = "float32"
+) -> InfluenceStore:
+    return InfluenceStore.open(
         folder,
         identity={"model": model},
         num_rows=50,
         num_seeds=5,
+        precision=precision,
         feature_dim=9,
         block_size=16,
     )
 
 
-def fill(target: ScoreStore, blocks: range) -> None:
+def fill(target: InfluenceStore, blocks: range) -> None:
     for block in blocks:
         rows = target.rows(block)
 
@@ -72,8 +76,25 @@ def test_features_keep_three_digits_however_small(tmp_path: Path) -> None:
     assert scales.min() < 1e-8
 
 
-def test_pairs_without_a_score_are_done(tmp_path: Path) -> None:
-    held = store(tmp_path)
+def test_scores_of_half_the_precision_are_others_than_whole_ones(tmp_path: Path) -> None:
+    fill(store(tmp_path), range(4))
+
+    held = store(tmp_path, precision="float16")
+
+    assert not held.done().any()
+    assert held.num_bytes < store(tmp_path).num_bytes
+
+    fill(held, range(4))
+
+    ((rows, found),) = held.blocks()
+
+    np.testing.assert_array_equal(rows, np.arange(50))
+    np.testing.assert_allclose(found, SCORES, rtol=5e-4, atol=6e-8 * np.abs(SCORES).max())
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_pairs_without_a_score_are_done(tmp_path: Path, precision: InfluencePrecisionName) -> None:
+    held = store(tmp_path, precision=precision)
 
     missing, features = np.full((2, 5), np.nan), np.full((2, 9), np.nan)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,20 +14,21 @@ from fairseq2_jest.influence.curvature import LayerCurvature, decompose
 from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.directions import (
     Directions,
-    concatenate,
     discarded_energy,
     from_tensors,
-    reorder,
+    raw_directions,
     seed_directions,
     to_tensors,
 )
 from fairseq2_jest.influence.factors import FactorSums
+from fairseq2_jest.influence.fitting import in_order
 from fairseq2_jest.influence.gradients import GradientPass, Reduction
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.scoring import PoolScorer, PoolScores
 from tests.unit.influence.dense import (
     KINDS,
+    by_pair,
     gradient_pass,
     gradients_alone,
     trained,
@@ -58,13 +61,10 @@ def directions_of(
 ) -> Directions:
     curvatures = curvatures_of(run)
 
-    parts, order = [], []
-
-    for batch in run.run(seeds, range(len(seeds)), reduction=reduction):
-        parts.append(seed_directions(batch, curvatures, DAMPING, rank))
-        order += batch.places
-
-    return reorder(concatenate(parts), [order.index(i) for i in range(len(seeds))])
+    return in_order(
+        run.run(seeds, range(len(seeds)), reduction=reduction),
+        lambda batch: seed_directions(batch, curvatures, DAMPING, rank),
+    )
 
 
 def score(run: GradientPass, rank: int | None = None, reduction: Reduction = "mean") -> PoolScores:
@@ -122,6 +122,29 @@ def test_influence_is_the_dense_one(kind: str, reduction: Reduction) -> None:
         found.double(), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
     )
     assert (found < 0).any() and (found > 0).any()
+
+
+def test_directions_as_they_are_give_dot_products() -> None:
+    run = gradient_pass(trained_model())
+
+    directions = in_order(
+        run.run(SEEDS, range(3), reduction="mean"), partial(raw_directions, rank=None)
+    )
+
+    projection = TwoSidedProjection(last_block(run.layers), side=3, seed=7, device=CPU)
+
+    found = PoolScorer(run, directions, projection, reduction="mean").score(POOL, range(11))
+
+    ours, theirs = (
+        by_pair(list(run.run(pairs, range(len(pairs)), reduction="mean")), len(pairs))
+        for pairs in (POOL, SEEDS)
+    )
+
+    expected = -torch.tensor(
+        [[sum(float((a[name] * b[name]).sum()) for name in a) for b in theirs] for a in ours]
+    )
+
+    torch.testing.assert_close(found.influence, expected, rtol=1e-4, atol=1e-8)
 
 
 @pytest.mark.parametrize("max_elements", [1, 500])

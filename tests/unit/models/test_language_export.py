@@ -202,7 +202,7 @@ def test_prompts_have_the_same_tokens(kind: str, tmp_path: Path) -> None:
 
     tokenizer, file = load(kind, tmp_path)
 
-    transformers.LlamaConfig().save_pretrained(tmp_path / "out")  # type: ignore[no-untyped-call]
+    transformers.LlamaConfig().save_pretrained(tmp_path / "out")
 
     complete_export(tmp_path / "out", tokenizer, file, ())
 

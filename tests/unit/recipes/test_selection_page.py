@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.influence.diagnosis import LayerDiagnosis
+from fairseq2_jest.influence.diagnosis import Diagnosis, LayerDiagnosis
 from fairseq2_jest.recipes.select.page import render_selection
 from fairseq2_jest.recipes.select.preferences import rank_correlation
 from fairseq2_jest.recipes.select.scored_pool import ScoredPool
@@ -25,6 +25,8 @@ NUM_PAIRS = 40
 LAYER = LayerDiagnosis(
     name="encoder.layers.0.ffn.inner_proj", eigenvalues=[0.0, 0.5, 2.0], damping=1.0, energy=0.25
 )
+
+DIAGNOSIS = Diagnosis(layers=[LAYER], discarded_energy=0.04, raw_correlation=0.625)
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +77,15 @@ def rows_of(page: str, caption: str) -> list[list[str]]:
 
 
 def test_the_page_tells_who_is_chosen_and_why(corpus: Corpus, tmp_path: Path) -> None:
-    page = render_selection(scored(corpus), {"seeds": "8"}, {"quantile 0.5": 20}, [LAYER], tmp_path)
+    page = render_selection(
+        scored(corpus), {"seeds": "8"}, {"quantile 0.5": 20}, DIAGNOSIS, tmp_path
+    )
 
     assert "seeds: 8" in page and "<b>a</b>" not in page
+
+    assert (
+        "energy: 4.0 %" in page and "(over a sample of pairs, the mean over seeds): 0.62." in page
+    )
 
     (rule,) = rows_of(page, "Kept.")
 
@@ -127,7 +135,7 @@ def test_a_pool_of_which_nothing_was_scored_has_a_page(corpus: Corpus, tmp_path:
         corpus=corpus, influence=nothing, helpful_fraction=nothing, passed=empty, chosen=empty
     )
 
-    page = render_selection(pool, {}, {"quantile 0.5": 0}, [], tmp_path)
+    page = render_selection(pool, {}, {"quantile 0.5": 0}, None, tmp_path)
 
     assert "How scores are distributed" not in page
     assert not any(tmp_path.iterdir())
