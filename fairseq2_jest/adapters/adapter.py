@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fairseq2.device import Device
 from fairseq2.runtime.dependency import DependencyResolver
 from torch import Tensor
 from torch.nn import Module
@@ -20,6 +21,15 @@ class Adapter(ABC):
     Adapter, name, config_kls, factory)``, name it in the configuration, and register a
     :class:`CheckpointMerger` under the same name for what loads the run's checkpoints.
     """
+
+    def check_machine(self, device: Device) -> None:
+        """Checks that this machine has what the adapter needs.
+
+        :param device: Where the model is trained.
+
+        :raises AdapterError: It has not.
+        """
+        return
 
     @abstractmethod
     def attach(self, model: Module, *, family: str, seed: int) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 import torch
+from fairseq2.device import Device
 from fairseq2.models.hg import HgCausalLMAdapter
 from fairseq2.runtime.dependency import DependencyResolver
 from torch.nn import Module
 from typing_extensions import override
 
 from fairseq2_jest.adapters.adapter import Adapter
+from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.adapters.lora_config import LoraConfig
-from fairseq2_jest.adapters.targets import find_beside, find_targets
+from fairseq2_jest.adapters.targets import find_beside, find_quantisable, find_targets
 from fairseq2_jest.models.linear import as_torch_linear, is_linear
+from fairseq2_jest.models.nf4 import Nf4Linear
 
 if TYPE_CHECKING:
     import peft
@@ -31,6 +35,23 @@ class LoraAdapter(Adapter):
         self._config = config
 
     @override
+    def check_machine(self, device: Device) -> None:
+        if self._config.base_dtype != "nf4":
+            return
+
+        if find_spec("bitsandbytes") is None:
+            raise AdapterError(
+                "`adapter.config.base_dtype: nf4` needs bitsandbytes, which is not installed: pip "
+                "install bitsandbytes, or set `base_dtype` to bfloat16."
+            )
+
+        if device.type != "cuda":
+            raise AdapterError(
+                f"`adapter.config.base_dtype: nf4` needs a CUDA GPU, but the model is trained on "
+                f"{device}: set `base_dtype` to bfloat16."
+            )
+
+    @override
     def attach(self, model: Module, *, family: str, seed: int) -> None:
         from peft import inject_adapter_in_model
 
@@ -44,12 +65,17 @@ class LoraAdapter(Adapter):
 
         beside = find_beside(model, config.train_beside, targets)
 
-        for name in targets:
+        in_nf4 = config.base_dtype == "nf4"
+
+        for name in find_quantisable(model, targets, beside) if in_nf4 else targets:
             layer = model.get_submodule(name)
 
             assert is_linear(layer)
 
-            model.set_submodule(name, as_torch_linear(layer))
+            linear = as_torch_linear(layer)
+
+            # Before peft, for which DoRA's lengths begin as those of the weights that it sees.
+            model.set_submodule(name, Nf4Linear(linear) if in_nf4 else linear)
 
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -89,10 +115,13 @@ def peft_config(config: LoraConfig, targets: str | Sequence[str]) -> peft.LoraCo
 def _set_dtypes(model: Module, base_dtype: str | None) -> None:
     """Vectors are small, and what normalizes must not be held in less than what it normalizes."""
     for parameter in model.parameters():
+        if not parameter.is_floating_point():
+            continue
+
         if parameter.requires_grad or (base_dtype is not None and parameter.dim() < 2):
             dtype = torch.float32
         elif base_dtype is not None:
-            dtype = getattr(torch, base_dtype)
+            dtype = torch.bfloat16 if base_dtype == "nf4" else getattr(torch, base_dtype)
         else:
             continue
 

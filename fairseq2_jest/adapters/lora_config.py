@@ -44,9 +44,12 @@ class LoraConfig(Validatable):
     """Whether the scale is ``alpha / sqrt(rank)``, with which high ranks learn more (rsLoRA,
     Kalajdzievski 2023, arXiv 2312.03732)."""
 
-    base_dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    base_dtype: Literal["float32", "bfloat16", "float16", "nf4"] | None = None
     """What the frozen matrices are held in, which needs mixed precision; ``None`` for
-    ``model.dtype``. What is trained is held in float32."""
+    ``model.dtype``. With ``nf4`` the linear layers are held in 4 bits (QLoRA, Dettmers et al. 2023,
+    arXiv 2305.14314, without double quantisation), and embeddings and the projection to the
+    vocabulary in bfloat16; that needs a CUDA GPU and bitsandbytes. What is trained is held in
+    float32."""
 
     @override
     def validate(self) -> ValidationResult:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch.nn import Module
 
+from fairseq2_jest.models.nf4 import num_weights
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedSize:
@@ -31,8 +33,8 @@ class TrainedSize:
         trained = [parameter for parameter in parameters if parameter.requires_grad]
 
         return TrainedSize(
-            num_parameters=sum(parameter.numel() for parameter in parameters),
-            num_trained=sum(parameter.numel() for parameter in trained),
+            num_parameters=num_weights(model, parameters),
+            num_trained=num_weights(model, trained),
             num_bytes=sum(parameter.nbytes for parameter in parameters),
             num_bytes_trained=sum(parameter.nbytes for parameter in trained),
         )

@@ -17,6 +17,10 @@ _ENCODER_DECODER: Final = (
 
 _DECODER_ONLY: Final = r"decoder\.layers\.\d+\.(self_attn|ffn)\.\w+_proj"
 
+# Whatever its names are, a layer of a stack has its number in them; the projection to the
+# vocabulary is in no stack.
+_STACKED: Final = r".*\.\d+\..*"
+
 DEFAULT_TARGETS: Final = {
     "nllb": _ENCODER_DECODER,
     "mbart": _ENCODER_DECODER,
@@ -24,9 +28,7 @@ DEFAULT_TARGETS: Final = {
     "mistral": _DECODER_ONLY,
     "olmo": _DECODER_ONLY,
     "qwen": _DECODER_ONLY,
-    # Whatever its names are, a layer of a stack has its number in them; the projection to the
-    # vocabulary is in no stack.
-    "hg": r".*\.\d+\..*",
+    "hg": _STACKED,
 }
 """By the family of the model: all linear layers of attention and feed-forward networks."""
 
@@ -95,6 +97,27 @@ def find_beside(model: Module, patterns: Sequence[str], targets: Sequence[str]) 
                 )
 
     return [name for name in names if name in found]
+
+
+def find_quantisable(model: Module, targets: Sequence[str], beside: Sequence[str]) -> list[str]:
+    """Returns the names of the frozen linear layers that few bits are enough for: those of stacks,
+    and those that are to be adapted.
+
+    :param targets: The names of the layers that are to be adapted.
+    :param beside: The names of the modules that are trained themselves.
+    """
+    tied = _tied_parameters(model)
+
+    def is_quantisable(name: str) -> bool:
+        if name not in targets and not re.fullmatch(_STACKED, name):
+            return False
+
+        if any(f"{name}.".startswith(f"{module}.") for module in beside):
+            return False
+
+        return not any(id(p) in tied for p in model.get_submodule(name).parameters())
+
+    return [name for name in _linear_names(model) if is_quantisable(name)]
 
 
 def _match(patterns: Sequence[str], names: Sequence[str], field: str, kind: str) -> list[str]:

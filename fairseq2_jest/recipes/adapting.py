@@ -38,13 +38,14 @@ def attach_adapter(
     :param optimizer: What will train it.
     :param seed: Decides how the adapter begins.
 
-    :raises AdapterError: It does not fit the model, or the run was begun with another.
+    :raises AdapterError: It does not fit the model or the machine, or the run was begun with
+        another.
     """
     manager, gang = context.get_checkpoint_manager(), context.gangs.root
 
     checkpoints = checkpoint_dir(context)
 
-    record = _record(section, context)
+    record, adapter = _record(section, context), _create_adapter(context, section)
 
     if manager.has_checkpoint():
         _check_same(read_record(checkpoints), record, context.output_dir)
@@ -60,17 +61,21 @@ def attach_adapter(
     if record is None:
         return
 
-    adapter = _create_adapter(context, section)
+    whole = TrainedSize.of(model)
 
     adapter.attach(model, family=model_family(context, model_section), seed=seed)
 
-    _log_size(TrainedSize.of(model), section.name, optimizer)
+    _log_size(TrainedSize.of(model), whole, section.name, optimizer)
 
 
 def _create_adapter(context: RecipeContext, section: AdapterSection) -> Adapter:
     components = context.resolver.resolve(ComponentManager)
 
-    return components.create_component(Adapter, section.name, section.config)
+    adapter = components.create_component(Adapter, section.name, section.config)
+
+    adapter.check_machine(context.device)
+
+    return adapter
 
 
 def _record(section: AdapterSection, context: RecipeContext) -> AdapterRecord | None:
@@ -99,7 +104,12 @@ def _describe(size: TrainedSize, name: str) -> str:
     )
 
 
-def _log_size(size: TrainedSize, name: str, optimizer: OptimizerSection) -> None:
+def _log_size(
+    size: TrainedSize, whole: TrainedSize, name: str, optimizer: OptimizerSection
+) -> None:
+    """
+    :param whole: That of the model without the adapter.
+    """
     log.info("Adapter {}.", _describe(size, name))
 
     # AdamW keeps two averages of each gradient, or three, and as exactly as the weight.
@@ -113,27 +123,33 @@ def _log_size(size: TrainedSize, name: str, optimizer: OptimizerSection) -> None
         format_bytes(size.num_bytes),
         kept,
         format_bytes(factor * size.num_bytes_trained),
-        format_bytes(factor * size.num_bytes),
+        format_bytes(factor * whole.num_bytes),
     )
 
 
 def check_adapter(
-    context: RecipeContext, model: Module, section: AdapterSection, *, model_section: ModelSection
+    context: RecipeContext,
+    model: Module | None,
+    section: AdapterSection,
+    *,
+    model_section: ModelSection,
 ) -> str | None:
     """Attaches the adapter in place to an empty model, and describes it.
 
-    :param model: A model on the meta device.
+    :param model: A model on the meta device; ``None`` to look at the machine alone.
     :param model_section: Where it comes from.
 
-    :return: ``None`` where there is no adapter.
+    :return: ``None`` where there is no adapter, or no model.
 
-    :raises AdapterError: It does not fit the model.
+    :raises AdapterError: It does not fit the model or the machine.
     """
-    if section.name == NO_ADAPTER:
-        return None
-
     adapter = _create_adapter(context, section)
+
+    if section.name == NO_ADAPTER or model is None:
+        return None
 
     adapter.attach(model, family=model_family(context, model_section), seed=0)
 
-    return _describe(TrainedSize.of(model), section.name)
+    size = TrainedSize.of(model)
+
+    return f"{_describe(size, section.name)}; the weights take {format_bytes(size.num_bytes)}"

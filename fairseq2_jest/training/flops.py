@@ -11,6 +11,7 @@ from fairseq2.models.transformer import TransformerModel
 from torch.nn import Module, Parameter
 
 from fairseq2_jest.models.causal_lm import CausalParts
+from fairseq2_jest.models.nf4 import num_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +68,10 @@ class FlopsModel:
         is_frozen = not any(parameter.requires_grad for parameter in head.parameters())
 
         return FlopsModel(
-            encoder=_num_weights(encoder),
-            decoder=_num_weights(decoder) + projection,
-            frozen_encoder=_num_frozen(encoder),
-            frozen_decoder=_num_frozen(decoder) + is_frozen * projection,
+            encoder=num_weights(model, encoder),
+            decoder=num_weights(model, decoder) + projection,
+            frozen_encoder=num_weights(model, _frozen(encoder)),
+            frozen_decoder=num_weights(model, _frozen(decoder)) + is_frozen * projection,
             projects_source=encoder is decoder,
         )
 
@@ -96,9 +97,5 @@ def predict_selection_cost(flops: FlopsModel, passes: tuple[float, float]) -> fl
     return flops.forward(*passes) / flops.training(1, 1)
 
 
-def _num_weights(parameters: Sequence[Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)
-
-
-def _num_frozen(parameters: Sequence[Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters if not parameter.requires_grad)
+def _frozen(parameters: Sequence[Parameter]) -> list[Parameter]:
+    return [parameter for parameter in parameters if not parameter.requires_grad]

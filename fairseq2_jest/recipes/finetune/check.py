@@ -28,7 +28,7 @@ from fairseq2_jest.recipes.reading import (
 def check(config: FinetuneConfig) -> list[str]:
     """Opens the splits, checks their languages, and returns a line about each part of the run.
 
-    :raises AdapterError: The adapter does not fit the model.
+    :raises AdapterError: The adapter does not fit the model or the machine.
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     :raises EvaluationError: COMET is asked for, and not there.
@@ -77,11 +77,10 @@ def check(config: FinetuneConfig) -> list[str]:
         _check_reference_model(context, config, kind, model)
 
     # It changes the model: who looks at that as it was goes before.
-    if model is not None:
-        line = check_adapter(context, model, config.adapter, model_section=config.model)
+    line = check_adapter(context, model, config.adapter, model_section=config.model)
 
-        if line is not None:
-            lines.append(line)
+    if line is not None:
+        lines.append(line)
 
     lines.append(
         f"{config.batch_selector.name}: trains on {selector.sub_batch_size:,} of each "

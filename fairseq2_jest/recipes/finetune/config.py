@@ -196,6 +196,18 @@ class FinetuneConfig(Validatable):
                     f"`adapter.config.base_dtype` is {adapter.base_dtype}."
                 )
 
+            if adapter.base_dtype == "nf4" and self.trainer.data_parallelism == "fsdp":
+                result.add_error(
+                    "`trainer.data_parallelism` must be ddp where `adapter.config.base_dtype` is "
+                    "nf4: weights of 4 bits are not shared out."
+                )
+
+            if adapter.base_dtype == "nf4" and self.gang.tensor_parallel_size != 1:
+                result.add_error(
+                    "`gang.tensor_parallel_size` must be 1 where `adapter.config.base_dtype` is "
+                    "nf4: weights of 4 bits are not shared out."
+                )
+
             if adapter.train_beside and self.model.dtype != torch.float32:
                 result.add_error(
                     "`model.dtype` must be float32 where `adapter.config.train_beside` is set; "
