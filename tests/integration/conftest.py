@@ -27,3 +27,16 @@ def undisturbed(run: Path, source: Path, tmp_path_factory: pytest.TempPathFactor
     finish(start(out, f"run.path={run}", f"input.path={source}"))
 
     return out
+
+
+@pytest.fixture
+def nf4_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets adapters have a base in 4 bits on the CPU.
+
+    Not offered, for it is slow there, but bitsandbytes can do it.
+    """
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: make setup")
+
+    from fairseq2_jest.adapters.lora import LoraAdapter
+
+    monkeypatch.setattr(LoraAdapter, "check_machine", lambda self, device: None)

@@ -34,6 +34,8 @@ REGIME = (
 
 LORA = (*REGIME, "adapter.name=lora", "adapter.config.rank=3")
 
+MIXED = ("trainer.mixed_precision.mode=auto",)
+
 SAMPLE = texts(12)
 
 
@@ -198,18 +200,26 @@ def test_a_run_translates_as_its_export_does(runs: Any, tmp_path: Path) -> None:
     assert translating.output(tmp_path / "run") == translating.output(tmp_path / "export")
 
 
-@pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
-def test_two_ranks_train_resume_and_export(parallelism: str, tmp_path: Path) -> None:
-    """In bfloat16 and with DoRA's magnitudes, which FSDP must not mind."""
+@pytest.mark.parametrize(
+    ("parallelism", "base_dtype", "similarity"),
+    [("ddp", "bfloat16", 0.999), ("fsdp", "bfloat16", 0.999), ("ddp", "nf4", 0.99)],
+)
+def test_two_ranks_train_resume_and_export(
+    parallelism: str, base_dtype: str, similarity: float, tmp_path: Path, request: Any
+) -> None:
+    """In few bits and with DoRA's magnitudes, which FSDP must not mind."""
+    if base_dtype == "nf4":
+        request.getfixturevalue("nf4_without_a_gpu")
+
     folder = make_folder(tmp_path / "base", "nllb", shuffled=True, max_position_embeddings=128)
 
     options = (
         *LORA,
         f"model.name={folder}",
         f"trainer.data_parallelism={parallelism}",
-        "trainer.mixed_precision.mode=auto",
+        *MIXED,
         "adapter.config.dora=true",
-        "adapter.config.base_dtype=bfloat16",
+        f"adapter.config.base_dtype={base_dtype}",
         "dataset.max_num_tokens=256",
         *("dataset.valid_split=null", "regime.validate_every_n_steps=null"),
         "regime.score_metric=null",
@@ -243,12 +253,12 @@ def test_two_ranks_train_resume_and_export(parallelism: str, tmp_path: Path) -> 
     export([str(tmp_path / "merged"), str(whole)])
     export([str(tmp_path / "alone"), str(whole), "--adapter"])
 
-    # The base was rounded to bfloat16 in the one and is not in the other.
+    # The base was rounded in the one and is not in the other.
     expected_logits = logits_in_peft(folder, tmp_path / "alone")
 
     actual_logits, _ = logits(tmp_path / "merged", sources(folder), sources(folder))
 
-    assert torch.nn.functional.cosine_similarity(actual_logits, expected_logits).min() > 0.999
+    assert torch.nn.functional.cosine_similarity(actual_logits, expected_logits).min() > similarity
 
 
 @pytest.mark.parametrize(
@@ -265,7 +275,22 @@ def test_two_ranks_train_resume_and_export(parallelism: str, tmp_path: Path) -> 
             ("adapter.config.base_dtype=bfloat16",),
             "`trainer.mixed_precision.mode` must be auto where `adapter.config.base_dtype` is b",
         ),
-        ((), "lora: 180,224 of 1,362,432 parameters are trained, 13.23%"),
+        (
+            ("adapter.config.base_dtype=nf4", *MIXED, "trainer.data_parallelism=fsdp"),
+            "`trainer.data_parallelism` must be ddp where `adapter.config.base_dtype` is nf4",
+        ),
+        (
+            ("adapter.config.base_dtype=nf4", *MIXED, "gang.tensor_parallel_size=2"),
+            "`gang.tensor_parallel_size` must be 1 where `adapter.config.base_dtype` is nf4",
+        ),
+        (
+            ("adapter.config.base_dtype=nf4", *MIXED),
+            "`adapter.config.base_dtype: nf4` needs a CUDA GPU, but the model is trained on cpu",
+        ),
+        (
+            (),
+            "lora: 180,224 of 1,362,432 parameters are trained, 13.23%; the weights take 5.2 MiB",
+        ),
     ],
 )
 def test_the_check_tells(overrides: tuple[str, ...], sentence: str, tmp_path: Path) -> None:

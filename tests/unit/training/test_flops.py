@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from fairseq2.device import CPU
@@ -95,6 +97,23 @@ def test_frozen_weights_need_no_gradient(config: NllbConfig) -> None:
 
     assert products < flops < 1.03 * (products + first)
     assert flops < 0.7 * FlopsModel.of(create_nllb_model(config)).training(75, 75)
+
+
+def test_weights_of_4_bits_count_as_others_do(config: NllbConfig) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: make setup")
+
+    flops = []
+
+    variants: list[dict[str, Any]] = [{}, {"base_dtype": "nf4"}]
+
+    for options in variants:
+        model = create_nllb_model(config)
+
+        LoraAdapter(LoraConfig(**options)).attach(model, family="nllb", seed=0)
+
+        flops.append(FlopsModel.of(model))
+
+    assert flops[0] == flops[1]
 
 
 def test_attention_scores_are_a_few_per_cent_for_sentences(
