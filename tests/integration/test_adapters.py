@@ -289,7 +289,7 @@ def test_two_ranks_train_resume_and_export(
         ),
         (
             (),
-            "lora: 180,224 of 1,362,432 parameters are trained, 13.23%; the weights take 5.2 MiB",
+            "lora: 180,224 of 1,362,432 parameters are trained, 13.23%; the weights take 5.4 MB",
         ),
     ],
 )

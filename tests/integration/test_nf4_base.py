@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -89,7 +88,7 @@ def test_it_learns_resumes_bit_for_bit_and_is_exported(tmp_path: Path) -> None:
     finetune(
         tmp_path / "next",
         *NF4,
-        f"common.assets.extra_path={whole / 'checkpoints'}",
+        f"common.assets.extra_paths=[{whole / 'checkpoints'}]",
         f"model.name=checkpoint_step_{STEPS}",
         "regime.num_steps=1",
     )
@@ -114,8 +113,8 @@ def test_the_check_says_what_4_bits_take(tmp_path: Path) -> None:
 
     line = "lora: 180,224 of 1,362,432 parameters are trained, 13.23%; the weights take {}"
 
-    assert check("adapter.config.base_dtype=bfloat16") == line.format("")
-    assert check("adapter.config.base_dtype=nf4") == line.format("")
+    assert check("adapter.config.base_dtype=bfloat16") == line.format("3.1 MB")
+    assert check("adapter.config.base_dtype=nf4") == line.format("1.8 MB")
 
 
 def test_a_run_without_a_gpu_is_refused_and_nothing_is_written(

@@ -56,10 +56,10 @@ def test_weights_are_the_nearest_of_the_sixteen_numbers_of_the_paper() -> None:
     linear = plain(20, 16)
 
     # Appendix E of arXiv 2305.14314, to four digits.
-    numbers = torch.tensor(
-        [-1.0, -0.6962, -0.5251, -0.3949, -0.2844, -0.1848, -0.0911, 0.0]
-        + [0.0796, 0.1609, 0.2461, 0.3379, 0.4407, 0.5626, 0.7230, 1.0]
-    )
+    negative = [-1.0, -0.6962, -0.5251, -0.3949, -0.2844, -0.1848, -0.0911]
+    positive = [0.0796, 0.1609, 0.2461, 0.3379, 0.4407, 0.5626, 0.7230, 1.0]
+
+    numbers = torch.tensor([*negative, 0.0, *positive])
 
     blocks = linear.weight.bfloat16().float().reshape(-1, 64)
 
