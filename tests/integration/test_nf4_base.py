@@ -11,10 +11,11 @@ from torch import Tensor
 
 from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.cli.export import run as export
+from tests import translating
 from tests.hugging_face import make_folder
 from tests.integration.forked import run_program
 from tests.integration.runs import chosen, finetune, weights
-from tests.integration.test_adapters import LORA, MIXED, STEPS, plain_names
+from tests.integration.test_adapters import LORA, MIXED, SAMPLE, STEPS, plain_names
 from tests.unit.models.parity import ours
 
 pytestmark = pytest.mark.usefixtures("nf4_without_a_gpu")
@@ -70,6 +71,10 @@ def test_it_learns_resumes_bit_for_bit_and_is_exported(tmp_path: Path) -> None:
         else:
             assert frozen[key].equal(value.to(frozen[key].dtype)), key
 
+    log = (whole / "logs" / "rank_0.log").read_text(encoding="utf-8")
+
+    assert "The weights take " in log
+
     export([str(tmp_path / "merged"), str(whole)])
 
     for key, value in ours(tmp_path / "merged")[0].state_dict().items():
@@ -84,18 +89,17 @@ def test_it_learns_resumes_bit_for_bit_and_is_exported(tmp_path: Path) -> None:
 
         torch.testing.assert_close(value, expected, atol=1e-6, rtol=1e-6)
 
-    # As the model of another run.
-    finetune(
-        tmp_path / "next",
-        *NF4,
-        f"common.assets.extra_paths=[{whole / 'checkpoints'}]",
-        f"model.name=checkpoint_step_{STEPS}",
-        "regime.num_steps=1",
-    )
+    source = translating.write_lines(tmp_path / "in.txt", list(SAMPLE[:4]))
 
-    log = (whole / "logs" / "rank_0.log").read_text(encoding="utf-8")
+    overrides = (f"input.path={source}", "translation.max_source_len=120")
 
-    assert "The weights take " in log
+    by_run = (f"run.path={whole}",)
+    by_export = ("run.path=null", f"model.name={tmp_path / 'merged'}")
+
+    for name, options in (("run", by_run), ("export", by_export)):
+        translating.finish(translating.start(tmp_path / name, *overrides, *options))
+
+    assert translating.output(tmp_path / "run") == translating.output(tmp_path / "export")
 
 
 def test_the_check_says_what_4_bits_take(tmp_path: Path) -> None:
