@@ -17,7 +17,8 @@ changes; without prompts all sides compute the same.
 Each measurement is a process of its own with one thread, and the sides take turns; seconds are the
 processor's, so that what else a machine does changes them little. Pairs are sorted by length for
 kronfluence, whose batches are of a fixed number of pairs; ours are tokenised as they are scored,
-those of the others beforehand. Results go to ``benchmarks/results/influence_speed``.
+those of the others beforehand. ``--full-rank`` shows
+that all compute the same. Results go to ``benchmarks/results/influence_speed``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ import numpy as np
 from benchmarks import ROOT
 from benchmarks.influence.setup import argument_parser, open_folder
 from benchmarks.influence.speed.measuring import scores_file
-from benchmarks.influence.speed.sides import BERGSON, KRONFLUENCE, OURS, SHAPES
+from benchmarks.influence.speed.sides import BERGSON, KRONFLUENCE, OURS, OURS_WHOLE, RANKS, SHAPES
 from benchmarks.influence.speed.table import table
 from fairseq2_jest.files import write_json
 
@@ -53,16 +54,19 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=64)
     parser.add_argument("--shape", choices=SHAPES, default="tiny")
+    parser.add_argument("--full-rank", action="store_true", help="of ours, too, which is slow")
     parser.add_argument("--turns", type=int, default=3)
     args = parser.parse_args()
 
     if args.bergson and SHAPES[args.shape].kind != "llama":
         parser.error(f"bergson has no models such as {args.shape}; add --shape llama")
 
-    sides = [OURS, *(KRONFLUENCE if args.kronfluence else ()), *([BERGSON] if args.bergson else ())]
+    peers = [*(KRONFLUENCE if args.kronfluence else ()), *([BERGSON] if args.bergson else ())]
 
-    if len(sides) == 1:
+    if not peers:
         parser.error("name a peer: --kronfluence, --bergson or both")
+
+    sides = [OURS, *([OURS_WHOLE] if args.full_rank else ()), *peers]
 
     open_folder(args.out)
 
@@ -71,7 +75,8 @@ def main() -> None:
     runs = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
     plan = [(OURS, num_pairs) for num_pairs in args.alone]
-    plan += [(side, n) for n in args.pairs for _ in range(args.turns) for side in sides]
+
+    plan += [(side, num_pairs) for num_pairs in args.pairs for side in sides * args.turns]
 
     with tempfile.TemporaryDirectory(prefix="influence_speed.") as scratch:
         bench = Bench(
@@ -120,8 +125,7 @@ class Bench:
         self._scratch = scratch
 
         self._num_runs = 0
-        self._scores: dict[int, Path] = {}
-        """Ours, by the number of pairs."""
+        self._ours: dict[tuple[int, str], Path] = {}
 
     def run(self, side: str, num_pairs: int) -> dict[str, Any]:
         """What :func:`~benchmarks.influence.speed.measuring.measure` prints of a side, and how its
@@ -133,16 +137,19 @@ class Bench:
         if side == BERGSON:
             told = self._run_bergson(num_pairs, out)
         else:
-            extra = "" if side == OURS else str(self._kronfluence)
+            extra = str(self._kronfluence) if side in KRONFLUENCE else ""
 
             told = self._start("side", side, *self._workload(num_pairs), out, extra_packages=extra)
 
         found: dict[str, Any] = json.loads(told.splitlines()[-1])
 
-        if side == OURS:
-            self._scores[num_pairs] = scores_file(out)
-        elif num_pairs in self._scores:
-            found["correlation"] = _correlation(self._scores[num_pairs], scores_file(out))
+        scores = scores_file(out)
+
+        for key, ours in (("correlation", OURS), ("correlation_of_whole", OURS_WHOLE)):
+            if side == ours:
+                self._ours[num_pairs, ours] = scores
+            elif (num_pairs, ours) in self._ours and (ours == OURS or RANKS[side] is None):
+                found[key] = _correlation(self._ours[num_pairs, ours], scores)
 
         return found
 

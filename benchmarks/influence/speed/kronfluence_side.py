@@ -145,14 +145,14 @@ def _task(
             return names
 
         def get_attention_mask(self, batch: Any) -> dict[str, Tensor]:
-            source, target = _counted(formats, taken(batch))
+            source, target = counted_positions(formats, taken(batch))
 
             return {name: source if name.startswith("encoder") else target for name in names}
 
     return TranslationTask()
 
 
-def _counted(
+def counted_positions(
     formats: EncoderDecoderFormat | PromptFormat, pairs: TokenizedPairs
 ) -> tuple[Tensor, Tensor]:
     """Which positions of an encoder and of a decoder the factors are made of: those that our own

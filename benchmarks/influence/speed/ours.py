@@ -12,7 +12,7 @@ from fairseq2.device import CPU
 from fairseq2.gang import FakeGang
 
 from benchmarks.influence.speed.measuring import Measured
-from benchmarks.influence.speed.sides import DAMPING, MAX_NUM_TOKENS, NUM_CURVATURE_PAIRS, RANK
+from benchmarks.influence.speed.sides import DAMPING, MAX_NUM_TOKENS, NUM_CURVATURE_PAIRS
 from benchmarks.influence.speed.workload import Workload
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
 from fairseq2_jest.influence.fitting import Workplace, fit_curvature, fit_seeds
@@ -26,8 +26,11 @@ from fairseq2_jest.influence.scoring import PoolScorer
 _BLOCK_SIZE: Final = 512
 
 
-def measure_ours(work: Workload, out: Path) -> Measured:
-    """Features for clusters are taken in the same pass, as ``mt select`` does."""
+def measure_ours(work: Workload, out: Path, rank: int | None) -> Measured:
+    """Features for clusters are taken in the same pass, as ``mt select`` does.
+
+    :param rank: That of the seeds' gradients, ``None`` for whole ones.
+    """
     data = work.data
 
     pairs = PairModel(work.model, data.tokenizer, device=CPU, max_num_tokens=MAX_NUM_TOKENS)
@@ -58,7 +61,7 @@ def measure_ours(work: Workload, out: Path) -> Measured:
             data.seeds,
             curvatures,
             DampingConfig(kind="relative", value=DAMPING),
-            rank=RANK,
+            rank=rank,
             reduction="sum",
         )
 

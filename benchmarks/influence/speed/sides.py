@@ -8,17 +8,22 @@ from typing import Final, Literal
 
 OURS: Final = "this package"
 
+OURS_WHOLE: Final = "this package, full rank"
+
 BERGSON: Final = "bergson"
 
-RANK: Final = 16
+_RANK: Final = 16
 
-KRONFLUENCE: Final[Mapping[str, int | None]] = {
-    f"kronfluence, rank {RANK}": RANK,
-    "kronfluence, full rank": None,
+KRONFLUENCE: Final = (f"kronfluence, rank {_RANK}", "kronfluence, full rank")
+
+RANKS: Final[Mapping[str, int | None]] = {
+    OURS: _RANK,
+    OURS_WHOLE: None,
+    KRONFLUENCE[0]: _RANK,
+    KRONFLUENCE[1]: None,
+    BERGSON: None,
 }
-"""The ranks of the seeds' gradients."""
-
-SIDES: Final = (OURS, *KRONFLUENCE, BERGSON)
+"""All sides, and what rank they keep of a seed's gradient; ``None`` for the whole of it."""
 
 NUM_CURVATURE_PAIRS: Final = 256
 """The first of the pool."""

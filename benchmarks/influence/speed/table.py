@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.influence.speed.sides import OURS, SIDES
+from benchmarks.influence.speed.sides import OURS, RANKS
 from benchmarks.markdown import markdown_table
 
 _COLUMNS = (
@@ -19,6 +19,7 @@ _COLUMNS = (
     "ours to it",
     "peak memory",
     "correlation with ours",
+    "at full rank",
 )
 
 
@@ -26,8 +27,9 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     """The medians of each side at each size of the pool as a Markdown table.
 
     The ratio is that of the pairs per second of the pass over the pool, preconditioning the seeds
-    included, to those of kronfluence. Memory is the most that was resident, and how much more that
-    is than before anything was computed.
+    included, to those of each other side. Memory is the most that was resident, and how much more
+    that is than before anything was computed. A side that keeps seeds' gradients whole is
+    correlated with ours at the usual rank, and with ours that does so, too.
     """
     groups: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
 
@@ -53,7 +55,10 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
                 f"{rate(ours) / rate(group):.1f}" if ours and side != OURS else "",
                 f"{median(run['peak_bytes'] for run in group) / 1e6:,.0f} MB"
                 f" (+{median(run['peak_bytes'] - run['start_bytes'] for run in group) / 1e6:,.0f})",
-                f"{group[-1]['correlation']:.4f}" if "correlation" in group[-1] else "",
+                *(
+                    f"{group[-1][key]:.4f}" if key in group[-1] else ""
+                    for key in ("correlation", "correlation_of_whole")
+                ),
             ]
         )
 
@@ -61,4 +66,4 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _place(num_pairs: int, side: str) -> tuple[int, int]:
-    return num_pairs, SIDES.index(side)
+    return num_pairs, list(RANKS).index(side)
