@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 from fairseq2.data.tokenizers import Tokenizer
-from fairseq2.models.hg import HgCausalLMAdapter
 
 from benchmarks.influence.speed.workload import Workload, open_workload
 from fairseq2_jest.embedding.prompting import PromptFormat
@@ -33,9 +32,7 @@ def hand_over(work: Workload, folder: Path) -> None:
     """Writes ``model``, ``pool.json``, ``seeds.json`` and ``layers.json`` into a new folder."""
     folder.mkdir(parents=True)
 
-    assert isinstance(work.model, HgCausalLMAdapter)
-
-    inner: Any = work.model.hf_model
+    inner: Any = work.inner
 
     inner.save_pretrained(folder / "model")
 
@@ -46,10 +43,8 @@ def hand_over(work: Workload, folder: Path) -> None:
     for name, pairs in (("pool", pool), ("seeds", work.data.seeds)):
         write_json(folder / f"{name}.json", labelled_rows(work.data.tokenizer, pairs))
 
-    # As it is called in the stack of layers, which is what peers look at.
-    names = {id(module): name for name, module in inner.base_model.named_modules()}
-
-    write_json(folder / "layers.json", [names[id(layer.module)] for layer in work.layers])
+    # Peers look at the stack of layers alone.
+    write_json(folder / "layers.json", work.layer_names(inner.base_model))
 
 
 def labelled_rows(tokenizer: Tokenizer, pairs: TokenizedPairs) -> Sequence[dict[str, list[int]]]:
@@ -68,8 +63,10 @@ def labelled_rows(tokenizer: Tokenizer, pairs: TokenizedPairs) -> Sequence[dict[
 
 def _save_tokenizer(folder: Path) -> None:
     """Peers want one to be there, though there is nothing left to tokenize."""
-    from tokenizers import Tokenizer as FastTokenizer
-    from tokenizers.models import WordLevel
+    from tokenizers import (  # type: ignore[import-untyped]
+        Tokenizer as FastTokenizer,
+    )
+    from tokenizers.models import WordLevel  # type: ignore[import-untyped]
     from transformers import PreTrainedTokenizerFast
 
     unused = FastTokenizer(WordLevel({"<unk>": 0}, unk_token="<unk>"))

@@ -60,7 +60,7 @@ def measure_kronfluence(work: Workload, out: Path, rank: int | None) -> Measured
 
     analyzer = Analyzer(
         analysis_name="benchmark",
-        model=prepare_model(work.model, task),
+        model=prepare_model(work.inner, task),
         task=task,
         cpu=True,
         output_dir=str(out / "kronfluence"),
@@ -118,7 +118,7 @@ def _task(
     """What kronfluence asks of a model; its batches are the places of pairs."""
     from kronfluence.task import Task
 
-    names = [layer.name for layer in work.layers]
+    names = work.layer_names(work.inner)
 
     pair_model = PairModel(
         work.model, work.data.tokenizer, device=CPU, max_num_tokens=MAX_NUM_TOKENS

@@ -15,6 +15,7 @@ from fairseq2.models.nllb.factory import create_nllb_model
 from fairseq2.models.transformer import TransformerModel
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn import Module
 
 from benchmarks.influence.built_in import BuiltIn, open_builtin
 from benchmarks.influence.speed.sides import MAX_NUM_TOKENS, SHAPES, Shape
@@ -29,6 +30,17 @@ class Workload:
     model: TransformerModel | CausalLM
     layers: tuple[TrackedLayer, ...]
     data: BuiltIn
+
+    @property
+    def inner(self) -> Module:
+        """The model as its own library has it."""
+        return self.model.hf_model if isinstance(self.model, HgCausalLMAdapter) else self.model
+
+    def layer_names(self, module: Module) -> list[str]:
+        """What the tracked layers are called in a part of the model."""
+        names = {id(child): name for name, child in module.named_modules()}
+
+        return [names[id(layer.module)] for layer in self.layers]
 
 
 def open_workload(shape: str, num_pairs: int, num_seeds: int) -> Workload:
@@ -83,7 +95,7 @@ def _create_nllb(size: Shape, vocab_size: int) -> TransformerModel:
     return model
 
 
-def _plain_linear(projection: nn.Module) -> nn.Linear:
+def _plain_linear(projection: Module) -> nn.Linear:
     weight = projection.get_parameter("weight")
 
     linear = nn.Linear(weight.size(1), weight.size(0))
