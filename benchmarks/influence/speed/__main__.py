@@ -11,14 +11,14 @@ wants a later transformers than fairseq2 does, and knows decoder-only models of 
 All score the same pairs of the built-in corpus against the same seeds at the same layers of one
 model with random weights. It is an NLLB whose FFNs are made of PyTorch's linear layers, since those
 are what kronfluence tracks, or a LLaMA of transformers': given the paper's prompt (``llama``), or
-nothing but the target (``llama-bare``). bergson's factors are of prompts, too, which no setting
-changes; without prompts all sides compute the same.
+nothing but the target (``llama-bare``). What a prompt puts into the factors no setting of theirs
+changes: nothing with ours, the gradients at it with kronfluence, its inputs, too, with bergson.
+Without prompts all compute the same, which ``--full-rank`` shows.
 
 Each measurement is a process of its own with one thread, and the sides take turns; seconds are the
 processor's, so that what else a machine does changes them little. Pairs are sorted by length for
 kronfluence, whose batches are of a fixed number of pairs; ours are tokenised as they are scored,
-those of the others beforehand. ``--full-rank`` shows
-that all compute the same. Results go to ``benchmarks/results/influence_speed``.
+those of the others beforehand. Results go to ``benchmarks/results/influence_speed``.
 """
 
 from __future__ import annotations
