@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/link_libsndfile.py
 	@echo "Installing into $(VENV); the first time this downloads PyTorch."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bitsandbytes,onnx]"
 	$(BIN)/python scripts/link_libsndfile.py
 	@touch $@
 

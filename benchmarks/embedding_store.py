@@ -9,6 +9,7 @@ the same noise. Prints both tables, and writes them to `benchmarks/results/embed
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks.markdown import markdown_table
+from benchmarks.random_bert import save_random_bert
 from fairseq2_jest.corpus.builtin import BuiltinConfig
 from fairseq2_jest.corpus.config import CleaningConfig, CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
@@ -89,7 +91,10 @@ def main() -> None:
         models = (
             Model(
                 name="random BERT, 2 layers of 128",
-                folder=save_random_bert(corpus, scratch / "bert"),
+                folder=save_random_bert(
+                    itertools.chain(*corpus.texts(np.arange(2000, dtype=np.int64))),
+                    scratch / "bert",
+                ),
                 batch_size=64,
                 num_pairs=args.bert_pairs,
             ),
@@ -128,48 +133,6 @@ def open_corpus(size: int) -> Corpus:
     cleaning = CleaningConfig(reject_copies=True, max_reject_share=0.25)
 
     return open_parallel_text(ParallelTextConfig(corpora=[config], cleaning=cleaning)).open("train")
-
-
-def save_random_bert(corpus: Corpus, folder: Path) -> Path:
-    """A sentence-transformers model of a small BERT that knows the words of ``corpus``."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    sources, targets = corpus.texts(np.arange(2000, dtype=np.int64))
-
-    words = sorted({word for text in (*sources, *targets) for word in text.lower().split()})
-
-    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-
-    bert = folder / "bert"
-    bert.mkdir(parents=True)
-
-    (bert / "vocab.txt").write_text("\n".join(vocab), encoding="utf-8")
-
-    torch.manual_seed(1)
-
-    config = BertConfig(  # type: ignore[no-untyped-call]
-        vocab_size=len(vocab),
-        hidden_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=512,
-    )
-
-    BertModel(config).save_pretrained(bert)  # type: ignore[no-untyped-call]
-
-    tokenizer = BertTokenizerFast(str(bert / "vocab.txt"))  # type: ignore[no-untyped-call]
-    tokenizer.save_pretrained(bert)
-
-    transformer = Transformer(str(bert))
-
-    pooling = Pooling(128, "mean")
-
-    model: SentenceTransformer = SentenceTransformer(modules=[transformer, pooling], device="cpu")
-    model.save(str(folder / "model"), create_model_card=False)
-
-    return folder / "model"
 
 
 def open_reference(

@@ -93,7 +93,7 @@ class SteppedRun:
 
             num_targets += num_batch_targets
 
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
 
         normalize_grads(self._model, self._gangs.dp, num_targets)
 

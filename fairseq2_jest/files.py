@@ -4,26 +4,44 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
 
-def write_text(file: Path, text: str) -> None:
-    """Writes ``text`` to the disk; who reads the file meanwhile, or after a kill, finds what was
-    there before.
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Yields where to write what shall take the place of ``file``; who reads that meanwhile, or
+    after a kill, finds what was there before.
+
+    A kill leaves a hidden file behind whose name ends in ``.tmp``.
 
     :raises OSError: It cannot be written.
     """
     # Processes on other machines may have the same number, and threads of one have.
     scratch = file.with_name(f".{file.name}.{token_hex(8)}.tmp")
 
-    with scratch.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
+    try:
+        yield scratch
 
-        os.fsync(stream.fileno())
+        with scratch.open("rb+") as stream:
+            os.fsync(stream.fileno())
 
-    scratch.replace(file)
+        scratch.replace(file)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+
+        raise
+
+
+def write_text(file: Path, text: str) -> None:
+    """Writes ``text`` as :func:`replacing` says.
+
+    :raises OSError: It cannot be written.
+    """
+    with replacing(file) as scratch:
+        scratch.write_text(text, encoding="utf-8")
 
 
 def write_json(file: Path, value: object) -> None:

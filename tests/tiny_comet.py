@@ -14,7 +14,7 @@ import torch
 import transformers
 from comet.models import ReferencelessRegression, RegressionMetric
 from pytorch_lightning.core.saving import save_hparams_to_yaml
-from tokenizers import (  # type: ignore[import-untyped]
+from tokenizers import (
     Tokenizer,
     models,
     pre_tokenizers,

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from fairseq2_jest.adapters.adapter import CheckpointMerger
 from fairseq2_jest.adapters.errors import AdapterError
-from fairseq2_jest.files import write_json
+from fairseq2_jest.files import replacing, write_json
 from fairseq2_jest.models.resharding import share_of_rank
 
 ADAPTER_FILE: Final = "adapter.json"
@@ -78,7 +78,7 @@ def write_record(
 
     :raises OSError: The folder cannot be written.
     """
-    file, card_file = checkpoints / ADAPTER_FILE, checkpoints / _CARD_FILE
+    file = checkpoints / ADAPTER_FILE
 
     if record is None:
         file.unlink(missing_ok=True)
@@ -87,15 +87,25 @@ def write_record(
 
     write_json(file, asdict(record))
 
+    # fairseq2's field for what is further down in a downloaded folder.
+    amend_card(checkpoints, {"checkpoint_path": _SUB_PATH}, resolver)
+
+
+def amend_card(
+    checkpoints: Path, fields: Mapping[str, object], resolver: DependencyResolver
+) -> None:
+    """Writes ``fields`` to fairseq2's card of the checkpoints in a folder, which is there.
+
+    :raises OSError: The folder cannot be written.
+    """
+    card_file = checkpoints / _CARD_FILE
+
     (card,) = resolver.resolve(YamlLoader).load(card_file)
 
     assert isinstance(card, Mapping)
 
-    # fairseq2's field for what is further down in a downloaded folder.
-    scratch = card_file.with_suffix(".tmp")
-
-    resolver.resolve(YamlDumper).dump({**card, "checkpoint_path": _SUB_PATH}, scratch)
-    scratch.replace(card_file)
+    with replacing(card_file) as scratch:
+        resolver.resolve(YamlDumper).dump({**card, **fields}, scratch)
 
 
 @final

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import torch
+from fairseq2.models.hg import HgCausalLMAdapter
 from fairseq2.runtime.dependency import DependencyResolver
 from torch.nn import Module
 from typing_extensions import override
@@ -34,6 +35,10 @@ class LoraAdapter(Adapter):
         from peft import inject_adapter_in_model
 
         config = self._config
+
+        # fairseq2's wrapper hides what it holds from torch's ways to name a module.
+        if isinstance(model, HgCausalLMAdapter):
+            model = model.hf_model
 
         targets = find_targets(model, family, config.targets)
 

@@ -62,7 +62,7 @@ def save_peft_folder(
 
     beside = _convert_beside(weights, empty_model, shapes, converter, model_config)
 
-    model = _empty_hugging_face_model(converter, model_config)
+    model = empty_hugging_face_model(converter, model_config)
 
     tied = _tied_names(model, beside)
 
@@ -183,16 +183,28 @@ def _convert_beside(
 
     marked = convert({name: unknown.expand(shapes[name]) for name in trained})
 
-    values = convert({name: weights[name] for name in trained})
+    values = convert(_with_tied(weights, empty_model, trained))
 
     return {key: values[key] for key, value in marked.items() if value.isnan().any()}
+
+
+def _with_tied(
+    weights: Mapping[str, Tensor], empty_model: Module, names: Sequence[str]
+) -> dict[str, Tensor]:
+    """The weights with these names; of those that share one, a checkpoint has but the first."""
+    parameters = dict(empty_model.named_parameters(remove_duplicate=False))
+
+    present = {id(parameters[name]): weights[name] for name in names if name in weights}
+
+    return {name: present[id(parameters[name])] for name in names}
 
 
 def _filled(shapes: Mapping[str, torch.Size], value: Tensor) -> dict[str, Any]:
     return {key: value.expand(shape) for key, shape in shapes.items()}
 
 
-def _empty_hugging_face_model(converter: HuggingFaceConverter, model_config: object) -> Any:
+def empty_hugging_face_model(converter: HuggingFaceConverter, model_config: object) -> Any:
+    """The model of transformers that ``converter`` converts to, on the meta device."""
     import transformers
 
     config = converter.to_hg_config(model_config)

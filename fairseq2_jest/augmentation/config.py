@@ -71,6 +71,10 @@ class FilterConfig(Validatable):
     """A pair is rejected if the reference encoder gives it a lower cosine; ``None`` for no
     limit, and no reference."""
 
+    min_round_trip_chrf: float | None = None
+    """A pair is rejected if its source, translated forward again, has a lower chrF++ (0 to 100)
+    against its target; ``None`` for no limit, and no forward model."""
+
     def validate(self) -> ValidationResult:
         result = ValidationResult()
 
@@ -86,6 +90,11 @@ class FilterConfig(Validatable):
 
         if score is not None and not -1.0 <= score <= 1.0:
             result.add_error(f"`min_reference_score` must be in [-1, 1], but is {score}.")
+
+        chrf = self.min_round_trip_chrf
+
+        if chrf is not None and not 0.0 <= chrf <= 100.0:
+            result.add_error(f"`min_round_trip_chrf` must be in [0, 100], but is {chrf}.")
 
         return result
 

@@ -89,7 +89,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
     ),
     Tool(
         name="export",
-        help="write a run's checkpoint, or any mBART or NLLB model, as a folder for transformers",
+        help="write a run's checkpoint, or a model by its name, as a folder for transformers",
         run="fairseq2_jest.cli.export:run",
     ),
 )

@@ -34,6 +34,7 @@ class Reason(Enum):
     NOT_TRANSLATED = "too long to be translated"
     LOOP = "repetition loop"
     REFERENCE_SCORE = "low reference score"
+    ROUND_TRIP = "lost on the round trip"
 
 
 # Python, Unicode and editors each split lines at another subset of these. Here only "\n" ends a

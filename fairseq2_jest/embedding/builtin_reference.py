@@ -24,7 +24,7 @@ from fairseq2_jest.embedding.reference import (
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from tokenizers import Tokenizer  # type: ignore[import-untyped]
+    from tokenizers import Tokenizer
 
 log = logging.getLogger(__name__)
 

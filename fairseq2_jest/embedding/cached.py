@@ -33,7 +33,8 @@ class CachedReference:
     and stored all or none, so that a run that was killed and resumed encodes the same batches as
     one that was not. Whether a row's bits depend on the rows beside it is up to the encoder: never
     for StaticEmbedding, whose vector is a mean of token vectors; for a transformer, padding may
-    change the last bits, which rounding to float16 hides mostly but not always.
+    change the last bits, which rounding to float16 hides mostly but not always; an ONNX file in
+    int8 scales activations by the whole batch, so that its vectors may differ by some hundredths.
 
     :class:`~fairseq2_jest.embedding.fill.Filler` fills the store ahead of time.
     """

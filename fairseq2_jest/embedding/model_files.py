@@ -2,22 +2,29 @@
 
 Every model is loaded from a folder, one from the hub from its snapshot. sentence-transformers
 trusts code that lies in a folder, hence :func:`locate_model` refuses a model that brings code,
-and never downloads any; nor does it download pickled weights.
+and never downloads any; nor does it download pickled weights. An ONNX file is data to ONNX Runtime.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Final
 
 from fairseq2_jest.embedding.errors import EmbeddingError
 
-_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
-_OTHER_BACKENDS = ["onnx/*", "openvino/*"]
+DEFAULT_ONNX_FILE: Final = "onnx/model.onnx"
+"""Where sentence-transformers exports to."""
+
+_DESCRIPTIONS: Final = ["*.json", "*.txt", "*.model"]
+_PATTERNS: Final = ["*.safetensors", *_DESCRIPTIONS]
+_EXPORTS: Final = ["onnx/*", "openvino/*"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +41,12 @@ class ModelFiles:
     """``name@commit`` for a model of the hub, ``sha256:...`` of its files for a folder."""
 
 
-def locate_model(model: str, revision: str | None) -> ModelFiles:
+def locate_model(model: str, revision: str | None, onnx_file: str | None = None) -> ModelFiles:
     """Find ``model``, a local folder or a name on the hub, downloading what is not cached.
 
-    :raises EmbeddingError: It is neither, has no safetensors weights, or needs its own code.
+    :param onnx_file: What is run in place of its safetensors weights, as a path in the model.
+    :raises EmbeddingError: It is neither, lacks the ONNX file or else safetensors weights, or
+        needs its own code.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -45,49 +54,68 @@ def locate_model(model: str, revision: str | None) -> ModelFiles:
             raise EmbeddingError(
                 f"`revision` is for models of the hub, but {model} is a folder: remove it."
             )
-        _check(folder, model)
-        return ModelFiles(name=model, folder=folder, identity=f"sha256:{_digest(folder)}")
+        _check(folder, model, onnx_file)
+        digest = _digest(folder, onnx_file)
+        return ModelFiles(name=model, folder=folder, identity=f"sha256:{digest}")
     if model.startswith(("/", ".", "~")):
         raise EmbeddingError(
             f"The reference model {model} is not a folder: correct the path, or give the name of "
             "a model on the hub."
         )
-    snapshot = _download(model, revision)
-    _check(snapshot, model)
+    snapshot = _download(model, revision, onnx_file)
+    _check(snapshot, model, onnx_file)
     return ModelFiles(name=model, folder=snapshot, identity=f"{model}@{snapshot.name}")
 
 
-def check_model(model: str, revision: str | None) -> None:
+def check_model(model: str, revision: str | None, onnx_file: str | None = None) -> None:
     """Check that :func:`locate_model` will find ``model``, without downloading it.
 
-    :raises EmbeddingError: As there; what a model on the hub holds is not looked at.
+    :raises EmbeddingError: As there; of a model on the hub only the ONNX file is looked for.
     """
     if Path(model).expanduser().is_dir() or model.startswith(("/", ".", "~")):
-        locate_model(model, revision)
-    else:
-        with _told_of(model, revision):
-            _ask(model, revision)
+        locate_model(model, revision, onnx_file)
+        return
+    with _told_of(model, revision):
+        files = _ask(model, revision, onnx_file)
+    if onnx_file is not None and onnx_file not in files:
+        raise _no_onnx_file(model, onnx_file, files)
 
 
-def _ask(model: str, revision: str | None) -> None:
+def _ask(model: str, revision: str | None, onnx_file: str | None) -> list[str]:
+    """The files of a model on the hub, or of its copy in the cache if that has what is wanted."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        snapshot_download(model, revision=revision, allow_patterns=_PATTERNS, local_files_only=True)
+        folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
+        if onnx_file is None or (folder / onnx_file).is_file():
+            return _names(folder)
     except LocalEntryNotFoundError:
-        HfApi().model_info(model, revision=revision, timeout=10.0)
+        pass
+    siblings = HfApi().model_info(model, revision=revision, timeout=10.0).siblings
+    return [sibling.rfilename for sibling in siblings or ()]
 
 
-def _download(model: str, revision: str | None) -> Path:
+def _download(model: str, revision: str | None, onnx_file: str | None) -> Path:
     from huggingface_hub import snapshot_download
 
+    if onnx_file is None:
+        wanted, unwanted = _PATTERNS, _EXPORTS
+    else:
+        # Of the weights only those of modules after the transformer, which are in folders.
+        wanted = [*_DESCRIPTIONS, "*/*.safetensors", *_onnx_patterns(onnx_file)]
+        unwanted = None
     with _told_of(model, revision):
         folder = snapshot_download(
-            model, revision=revision, allow_patterns=_PATTERNS, ignore_patterns=_OTHER_BACKENDS
+            model, revision=revision, allow_patterns=wanted, ignore_patterns=unwanted
         )
 
     return Path(folder)
+
+
+def _onnx_patterns(onnx_file: str) -> list[str]:
+    """The file, and those of its tensors if they are not in it: ``.onnx_data``, ``.onnx.data``."""
+    return [glob.escape(onnx_file), f"{glob.escape(onnx_file)}[._]data"]
 
 
 @contextmanager
@@ -109,13 +137,18 @@ def _told_of(model: str, revision: str | None) -> Iterator[None]:
         ) from ex
 
 
-def _check(folder: Path, name: str) -> None:
-    if not any(folder.rglob("*.safetensors")):
+def _check(folder: Path, name: str, onnx_file: str | None) -> None:
+    if onnx_file is not None:
+        if not (folder / onnx_file).is_file():
+            raise _no_onnx_file(name, onnx_file, _names(folder))
+    elif not any(folder.rglob("*.safetensors")):
         raise EmbeddingError(
             f"The reference model {name} holds no safetensors weights, and pickled ones are never "
             "loaded: convert it (load it where you trust it, then `model.save(folder)`)."
         )
     for pickled in sorted(folder.rglob("pytorch_model*.bin")):
+        if onnx_file is not None and pickled.parent == folder:
+            continue  # in whose place the ONNX file is
         if not any(pickled.parent.glob("*.safetensors")):
             raise EmbeddingError(
                 f"The reference model {name} holds {pickled.relative_to(folder)} without "
@@ -139,14 +172,41 @@ def _check(folder: Path, name: str) -> None:
             )
 
 
-def _digest(folder: Path) -> str:
-    files = {path for pattern in _PATTERNS for path in folder.rglob(pattern) if path.is_file()}
+def _no_onnx_file(name: str, onnx_file: str, files: list[str]) -> EmbeddingError:
+    others = [file for file in files if file.endswith(".onnx")]
+    if others:
+        return EmbeddingError(
+            f"The reference model {name} has no {onnx_file}: set `file_name` to one that it has "
+            f"({', '.join(others)})."
+        )
+    return EmbeddingError(
+        f"The reference model {name} has no {onnx_file}: export it once, in Python, by "
+        f"SentenceTransformer({name!r}, backend='onnx').save_pretrained('FOLDER'), and set `model` "
+        "to that folder."
+    )
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def _digest(folder: Path, onnx_file: str | None) -> str:
+    names = _names(folder)
+    decisive = {name for name in names if _fits(name, _PATTERNS) and not _fits(name, _EXPORTS)}
+    if onnx_file is not None:
+        decisive |= {name for name in names if _fits(name, _onnx_patterns(onnx_file))}
     digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as file:
+    for name in sorted(decisive, key=PurePosixPath):
+        digest.update(name.encode() + b"\0")
+        with (folder / name).open("rb") as file:
             content = hashlib.sha256()
             while chunk := file.read(1 << 20):
                 content.update(chunk)
         digest.update(content.digest())
     return digest.hexdigest()
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,8 +16,17 @@ from fairseq2.utils.validation import ValidationResult
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from fairseq2_jest.embedding.backend import (
+    Backend,
+    BackendName,
+    DtypeName,
+    OnnxBackend,
+    QuantizationName,
+    TorchBackend,
+    needs_gpu,
+)
 from fairseq2_jest.embedding.errors import EmbeddingError
-from fairseq2_jest.embedding.model_files import ModelFiles, locate_model
+from fairseq2_jest.embedding.model_files import DEFAULT_ONNX_FILE, check_model, locate_model
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -56,17 +65,26 @@ class SentenceTransformerConfig:
     revision: str | None = None
     """The branch, tag or commit of a model on the hub; ``None`` is its main branch."""
 
-    device: str | None = None
-    """Where it runs, such as ``cpu`` or ``cuda:0``; ``None`` is the GPU if there is one."""
+    backend: BackendName = "torch"
+    """``onnx`` runs an ONNX file of the model on the CPU (needs onnxruntime and optimum-onnx)."""
 
-    dtype: Literal["float32", "float16", "bfloat16"] | None = None
-    """The precision it runs in; ``None`` is float16 on a GPU and float32 elsewhere."""
+    file_name: str | None = None
+    """Which ONNX file, as a path in the model, such as ``onnx/model_qint8_avx512_vnni.onnx``, whose
+    weights are int8; ``None`` is ``onnx/model.onnx``. A text's vector by an int8 file depends a
+    little on the texts beside it, hence on the order in which a store is filled."""
+
+    device: str | None = None
+    """Where torch runs it, such as ``cpu`` or ``cuda:0``; ``None`` is the GPU if there is one."""
+
+    dtype: DtypeName | None = None
+    """The precision torch runs it in; ``None`` is float16 on a GPU and float32 elsewhere."""
 
     batch_size: int = 64
     """Sentences a forward pass."""
 
-    quantization: Literal["none", "4bit"] = "none"
-    """``4bit`` holds the weights as NF4 (needs a CUDA GPU and bitsandbytes)."""
+    quantization: QuantizationName = "none"
+    """How torch holds the weights: ``8bit`` is LLM.int8(), ``4bit`` is NF4 (needs a CUDA GPU and
+    bitsandbytes)."""
 
     def validate(self) -> ValidationResult:
         result = ValidationResult()
@@ -81,7 +99,45 @@ class SentenceTransformerConfig:
                 result.add_error(
                     f"`device` must be a device such as cpu or cuda:0, but is {self.device}."
                 )
+        for error in self._onnx_errors() if self.backend == "onnx" else self._torch_errors():
+            result.add_error(error)
         return result
+
+    def _torch_errors(self) -> Iterator[str]:
+        if self.file_name is not None:
+            yield "`file_name` is for `backend: onnx`: remove it, or set `backend` to onnx."
+        device = self.device
+        if self.quantization != "none" and device is not None and not device.startswith("cuda"):
+            yield needs_gpu(self.quantization, device)
+        if self.quantization == "8bit" and self.dtype not in (None, "float16"):
+            yield (
+                f"`quantization: 8bit` computes in float16, but `dtype` is {self.dtype}: remove "
+                "`dtype`, or set `quantization` to 4bit or none."
+            )
+
+    def _onnx_errors(self) -> Iterator[str]:
+        if self.file_name is not None:
+            path = PurePosixPath(self.file_name)
+            if path.suffix != ".onnx" or path.is_absolute() or ".." in path.parts:
+                yield (
+                    "`file_name` must be the path of an ONNX file in the model, such as "
+                    f"{DEFAULT_ONNX_FILE}, but is {self.file_name}."
+                )
+        if self.device is not None and not self.device.startswith("cpu"):
+            yield (
+                f"`backend: onnx` runs on the CPU, but `device` is {self.device}: remove `device`, "
+                "or set `backend` to torch."
+            )
+        if self.dtype is not None:
+            yield (
+                "`dtype` is for `backend: torch`, for an ONNX file has its own: remove it, or name "
+                "another file in `file_name`."
+            )
+        if self.quantization != "none":
+            yield (
+                "`quantization` is for `backend: torch`: remove it, and name an ONNX file that is "
+                "quantised in `file_name`, such as onnx/model_qint8_avx512_vnni.onnx."
+            )
 
 
 class SentenceTransformerEncoder(ReferenceEncoder):
@@ -95,19 +151,18 @@ class SentenceTransformerEncoder(ReferenceEncoder):
 
     def __init__(self, config: SentenceTransformerConfig) -> None:
         self._config = config
-        device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = config.dtype or ("float16" if device.startswith("cuda") else "float32")
-        _check_quantization(config, device)
+        backend = _create_backend(config)
+        backend.check_installed()
+        backend.check_device()
 
-        files = locate_model(config.model, config.revision)
-        self._model = _load(files, device, getattr(torch, dtype), config.quantization)
+        files = locate_model(config.model, config.revision, backend.onnx_file)
+        self._model = backend.load(files)
         self._dim = _probe_dim(self._model, config.model)
         self._identity = {
             "encoder": "sentence_transformer",
             "model": files.identity,
             "normalisation": "l2",
-            "dtype": dtype,
-            "quantization": config.quantization,
+            **backend.identity,
             "sentence-transformers": version("sentence-transformers"),
             "transformers": version("transformers"),
             "tokenizers": version("tokenizers"),
@@ -158,53 +213,20 @@ def create_sentence_transformer_encoder(
     return SentenceTransformerEncoder(config)
 
 
-def _check_quantization(config: SentenceTransformerConfig, device: str) -> None:
-    if config.quantization == "none":
-        return
-    if not device.startswith("cuda"):
-        raise EmbeddingError(
-            f"`quantization: 4bit` needs a CUDA GPU, but the reference runs on {device}: set "
-            "`quantization` to none, or `device` to cuda."
-        )
-    if find_spec("bitsandbytes") is None:
-        raise EmbeddingError(
-            "`quantization: 4bit` needs bitsandbytes, which is not installed: pip install "
-            "bitsandbytes, or set `quantization` to none."
-        )
+def check_reference(config: SentenceTransformerConfig) -> None:
+    """Check that the encoder's model and packages are there, without downloading or loading them.
+
+    :raises EmbeddingError: One is not. What device this machine has is not looked at.
+    """
+    backend = _create_backend(config)
+    backend.check_installed()
+    check_model(config.model, config.revision, backend.onnx_file)
 
 
-def _load(
-    files: ModelFiles, device: str, dtype: torch.dtype, quantization: str
-) -> SentenceTransformer:
-    # Imported here because it takes seconds, and the extension is loaded by every command.
-    from sentence_transformers import SentenceTransformer
-
-    model_kwargs: dict[str, Any] = {"use_safetensors": True}
-    if quantization == "4bit":
-        # What transformers makes a BitsAndBytesConfig of.
-        model_kwargs["quantization_config"] = {
-            "quant_method": "bitsandbytes",
-            "load_in_4bit": True,
-            "bnb_4bit_quant_type": "nf4",
-            "bnb_4bit_compute_dtype": str(dtype).removeprefix("torch."),
-        }
-    try:
-        model: SentenceTransformer = SentenceTransformer(
-            str(files.folder),
-            device=device,
-            trust_remote_code=False,
-            local_files_only=True,
-            model_kwargs=model_kwargs,
-        )
-        if quantization == "none":
-            model.to(dtype)
-    except Exception as ex:  # transformers and torch raise what they please on a bad model
-        reason = str(ex).strip().splitlines()[0] if str(ex).strip() else type(ex).__name__
-        raise EmbeddingError(
-            f"The reference model {files.name} cannot be loaded from {files.folder}: {reason}"
-        ) from ex
-    model.eval()
-    return model
+def _create_backend(config: SentenceTransformerConfig) -> Backend:
+    if config.backend == "onnx":
+        return OnnxBackend(config.file_name or DEFAULT_ONNX_FILE)
+    return TorchBackend(config.device, config.dtype, config.quantization)
 
 
 def _probe_dim(model: SentenceTransformer, name: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fairseq2_jest.embedding.digest import digest_of_tensors
+from fairseq2_jest.files import replacing
 from fairseq2_jest.influence.errors import InfluenceError
 
 
@@ -39,21 +39,12 @@ class TensorFile:
         # One entry, since several come in any order: the same tensors are the same bytes.
         metadata = {"content": f"{self._identity} {digest_of_tensors(kept)}"}
 
-        # Ranks that make the same file at once must not write into each other's.
-        scratch = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
 
-            save_file(kept, scratch, metadata)
-
-            with scratch.open("rb+") as stream:
-                os.fsync(stream.fileno())
-
-            scratch.replace(self.path)
+            with replacing(self.path) as scratch:
+                save_file(kept, scratch, metadata)
         except (OSError, SafetensorError) as ex:
-            scratch.unlink(missing_ok=True)
-
             raise InfluenceError(
                 f"{self.path} cannot be written ({ex}); make room, or mend its permissions."
             ) from ex

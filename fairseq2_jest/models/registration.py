@@ -5,7 +5,8 @@ from __future__ import annotations
 from fairseq2.assets import AssetDownloadManager, AssetMetadataSource
 from fairseq2.composition import register_model_family, register_tokenizer_family
 from fairseq2.model_checkpoint import ModelCheckpointLoader
-from fairseq2.models.hg import HuggingFaceConverter
+from fairseq2.models.hg import HG_FAMILY, HuggingFaceConverter
+from fairseq2.models.mistral import MISTRAL_FAMILY
 from fairseq2.models.nllb import NLLB_FAMILY
 from fairseq2.models.transformer import (
     TransformerModel,
@@ -15,6 +16,7 @@ from fairseq2.models.transformer import (
 from fairseq2.runtime.dependency import DependencyContainer
 
 from fairseq2_jest.models.hugging_face.cards import ModelFolderSource
+from fairseq2_jest.models.hugging_face.causal import MistralConverter, WrappedConverter
 from fairseq2_jest.models.hugging_face.hub import HuggingFaceModelManager
 from fairseq2_jest.models.hugging_face.nllb import (
     NLLB_TOKENIZER_FAMILY,
@@ -39,7 +41,8 @@ from fairseq2_jest.models.mbart.interop import MBartConverter
 
 
 def register_translation_models(container: DependencyContainer) -> None:
-    """Registers the family ``mbart``, and mBART and NLLB from and to Hugging Face."""
+    """Registers the family ``mbart``, mBART and NLLB from and to Hugging Face, and Mistral and
+    Hugging Face's own models to there."""
     register_model_family(
         container,
         MBART_FAMILY,
@@ -72,6 +75,8 @@ def register_translation_models(container: DependencyContainer) -> None:
 
     container.register_type(HuggingFaceConverter, MBartConverter, key=MBART_FAMILY)
     container.register_type(HuggingFaceConverter, NllbConverter, key=NLLB_FAMILY)
+    container.register_type(HuggingFaceConverter, MistralConverter, key=MISTRAL_FAMILY)
+    container.register_type(HuggingFaceConverter, WrappedConverter, key=HG_FAMILY)
 
     container.collection.register_type(ModelCheckpointLoader, TranslationCheckpointLoader)
     container.collection.register_type(AssetMetadataSource, ModelFolderSource)

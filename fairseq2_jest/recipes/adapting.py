@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fairseq2.checkpoint import CheckpointDir
 from fairseq2.logging import log
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.recipe.component import ComponentManager
@@ -17,7 +16,7 @@ from fairseq2_jest.adapters.adapter import NO_ADAPTER, Adapter
 from fairseq2_jest.adapters.checkpoint import AdapterRecord, read_record, write_record
 from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.adapters.size import TrainedSize
-from fairseq2_jest.recipes.empty_model import open_empty_model
+from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir
 from fairseq2_jest.recipes.model_kinds import model_family
 from fairseq2_jest.recipes.sections import AdapterSection
 from fairseq2_jest.report.units import format_bytes
@@ -43,7 +42,7 @@ def attach_adapter(
     """
     manager, gang = context.get_checkpoint_manager(), context.gangs.root
 
-    checkpoints = context.resolver.resolve(CheckpointDir).path or context.output_dir / "checkpoints"
+    checkpoints = checkpoint_dir(context)
 
     record = _record(section, context)
 
@@ -119,20 +118,18 @@ def _log_size(size: TrainedSize, name: str, optimizer: OptimizerSection) -> None
 
 
 def check_adapter(
-    context: RecipeContext, section: AdapterSection, model_section: ModelSection
+    context: RecipeContext, model: Module, section: AdapterSection, *, model_section: ModelSection
 ) -> str | None:
-    """Attaches the adapter to an empty model of the same shape, and describes it.
+    """Attaches the adapter in place to an empty model, and describes it.
 
-    :return: ``None`` where there is no adapter, or the model cannot be empty.
+    :param model: A model on the meta device.
+    :param model_section: Where it comes from.
+
+    :return: ``None`` where there is no adapter.
 
     :raises AdapterError: It does not fit the model.
     """
     if section.name == NO_ADAPTER:
-        return None
-
-    model = open_empty_model(context, model_section)
-
-    if model is None:
         return None
 
     adapter = _create_adapter(context, section)

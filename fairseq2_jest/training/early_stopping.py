@@ -15,6 +15,7 @@ from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
 
 from fairseq2_jest.files import write_json
+from fairseq2_jest.training.errors import TrainingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +54,25 @@ class PatienceEarlyStopper(EarlyStopper):
     def __init__(self, patience: int, min_improvement: float, file: Path) -> None:
         """
         :param file: A JSON file that maps steps to scores, made on the first validation.
+
+        :raises TrainingError: It is there, and cannot be read or is damaged.
         """
         self._patience = patience
         self._min_improvement = min_improvement
         self._file = file
+        self._history = _read_history(file)
 
     @override
     def should_stop(self, step_nr: int, score: float) -> bool:
-        history = {step: value for step, value in self._load().items() if step < step_nr}
+        self._history = {step: value for step, value in self._history.items() if step < step_nr}
 
-        history[step_nr] = score
+        self._history[step_nr] = score
 
-        write_json(self._file, history)
+        write_json(self._file, self._history)
 
         best, waited = -math.inf, 0
 
-        for _, value in sorted(history.items()):
+        for _, value in sorted(self._history.items()):
             if value > best + self._min_improvement:
                 best, waited = value, 0
             else:
@@ -76,13 +80,21 @@ class PatienceEarlyStopper(EarlyStopper):
 
         return waited >= self._patience
 
-    def _load(self) -> dict[int, float]:
-        try:
-            text = self._file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return {}
 
-        return {int(step): float(score) for step, score in json.loads(text).items()}
+def _read_history(file: Path) -> dict[int, float]:
+    try:
+        history = json.loads(file.read_text(encoding="utf-8"))
+
+        return {int(step): float(score) for step, score in history.items()}
+    except FileNotFoundError:
+        return {}
+    except OSError as ex:
+        raise TrainingError(f"{file} cannot be read ({ex.strerror}); mend its permissions.") from ex
+    except (ValueError, TypeError, AttributeError, RecursionError) as ex:
+        raise TrainingError(
+            f"{file} is damaged; restore it, or delete it to count early_stopping.patience from "
+            "the next validation."
+        ) from ex
 
 
 def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from typing import SupportsFloat, cast
 
 # fairseq2.trainer cannot be imported first.
 import fairseq2.recipe.base  # noqa: F401
@@ -149,8 +150,10 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
 
     @override
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
-        selection_time = float(values["selection_time"])  # type: ignore[arg-type]
-        step_time = float(values["step_time"])  # type: ignore[arg-type]
+        def value_of(name: str) -> float:
+            return float(cast(SupportsFloat, values[name]))
+
+        selection_time, step_time = value_of("selection_time"), value_of("step_time")
 
         if step_time > 0.0:
             values["selection_share"] = selection_time / step_time
@@ -164,8 +167,8 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
         for kind, has_kind in applies.items():
             if has_kind:
                 for name in ("seen", "selected"):
-                    total = float(values[f"num_{name}"])  # type: ignore[arg-type]
-                    num = float(values[f"num_{kind}_{name}"])  # type: ignore[arg-type]
+                    total = value_of(f"num_{name}")
+                    num = value_of(f"num_{kind}_{name}")
 
                     values[f"{kind}_share_{name}"] = num / max(1.0, total)
             else:

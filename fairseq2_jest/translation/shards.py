@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from fairseq2_jest.files import write_text
 from fairseq2_jest.translation.errors import TranslationError, writing
 from fairseq2_jest.translation.result import Hypothesis, Translation
 
@@ -84,18 +85,10 @@ class Shards:
         if len(translations) != self.size_of(block):
             raise ValueError(f"Block {block} has {self.size_of(block)} lines.")
 
-        scratch = self.folder / f".{block:08}.{os.getpid()}.tmp"
+        lines = (json.dumps(asdict(t), ensure_ascii=False) + "\n" for t in translations)
 
         with writing(self._file(block)):
-            with scratch.open("w", encoding="utf-8") as stream:
-                for translation in translations:
-                    stream.write(json.dumps(asdict(translation), ensure_ascii=False) + "\n")
-
-                stream.flush()
-
-                os.fsync(stream.fileno())
-
-            scratch.replace(self._file(block))
+            write_text(self._file(block), "".join(lines))
 
     def read(self) -> Iterator[Translation]:
         """Yields the translations of all lines, in order.

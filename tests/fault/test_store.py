@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -11,9 +12,9 @@ from tests.filling import check_fill_kills
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])
 def test_a_thousand_flipped_bits_and_a_hundred_cut_files_are_found(
-    precision: str, tmp_path: Path
+    precision: Literal["float16", "int8"], tmp_path: Path
 ) -> None:
-    config = ReferenceStoreConfig(precision=precision, chunk_size=16)  # type: ignore[arg-type]
+    config = ReferenceStoreConfig(precision=precision, chunk_size=16)
 
     check_damage(tmp_path, config, num_flips=1000, num_truncations=100, seed=1)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+# For what it imports, which every fork then has.
 from tests.integration import runs as _imports_fairseq2  # noqa: F401
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from fairseq2.recipe.run import run
@@ -45,7 +46,7 @@ def finetune(out: Path, *overrides: str, preset: str = "demo-jest") -> None:
     run(FinetuneRecipe(), config, out, no_rich=True, no_progress=True)
 
 
-def chosen(out: Path) -> list[dict[str, object]]:
+def chosen(out: Path) -> list[dict[str, Any]]:
     """The log of what was chosen."""
     lines = (out / "selection.jsonl").read_text(encoding="utf-8").splitlines()
 

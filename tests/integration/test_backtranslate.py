@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from sacrebleu.metrics.chrf import CHRF
 
 from fairseq2_jest.embedding.builtin_reference import (
     BuiltinReferenceConfig,
     create_builtin_reference_encoder,
 )
+from tests import translating
 from tests.backtranslating import (
     BLOCK_SIZE,
     NUM_LINES,
@@ -26,7 +28,7 @@ from tests.backtranslating import (
     start,
     start_ranks,
 )
-from tests.hugging_face import library
+from tests.hugging_face import library, make_folder
 from tests.integration.forked import run_program
 from tests.translating import finish, log_of, write_lines
 
@@ -34,6 +36,8 @@ LINES = german_lines(NUM_LINES)
 
 # A duplicate but for case, an empty line, another language, and one that is too long.
 BAD_LINES = [LINES[0].upper(), "", "the dog sees a small cat in the old house .", " ".join(LINES)]
+
+FORWARD_SEARCH = "{config: {beam_size: 3, max_gen_len: 8}}"
 
 PAIRS = "synthetic.eng_Latn-deu_Latn.parquet"
 
@@ -184,6 +188,110 @@ def test_the_reference_scores_what_the_other_filters_left(
     assert numbers["new_lines"] == 0
 
 
+@pytest.fixture(scope="module")
+def returned(
+    alone: Path, run: Path, text: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, tuple[str, ...]]:
+    """An output directory with a filter for round trips, and what was said to make it."""
+    out = tmp_path_factory.mktemp("returned") / "out"
+
+    shutil.copytree(alone, out)
+
+    overrides = (
+        *SAMPLING,
+        f"forward={{run: {{path: {run}}}, seq2seq_generator: {FORWARD_SEARCH}}}",
+        "filters.min_round_trip_chrf=4.0",
+    )
+
+    finish(start(out, run, text, *overrides))
+
+    return out, overrides
+
+
+def test_what_is_lost_on_the_round_trip_is_rejected(
+    alone: Path, returned: tuple[Path, tuple[str, ...]], run: Path, tmp_path: Path
+) -> None:
+    out, _ = returned
+
+    before, kept = (pq.read_table(path / PAIRS).to_pydict() for path in (alone, out))
+
+    # The way forward as a translation of its own.
+    source = write_lines(tmp_path / "in.txt", before["source"])
+
+    finish(
+        translating.start(
+            tmp_path / "forward",
+            *("translation.block_size=6", "translation.max_num_tokens=200"),
+            *("translation.max_source_len=96", "seq2seq_generator.config.beam_size=3"),
+            *(f"run.path={run}", f"input.path={source}"),
+        )
+    )
+
+    metric = CHRF(word_order=2)
+
+    scores = [
+        metric.sentence_score(translation, [target]).score
+        for translation, target in zip(
+            translating.output(tmp_path / "forward"), before["target"], strict=True
+        )
+    ]
+
+    expected = [line for line, score in zip(before["line"], scores, strict=True) if score >= 4.0]
+
+    assert kept["line"] == expected
+    assert 0 < len(expected) < len(before["line"])
+
+    numbers = json.loads((out / "backtranslate.json").read_text("utf-8"))
+
+    num_lost = len(before["line"]) - len(expected)
+
+    assert numbers["rejected_pairs"]["lost on the round trip"] == num_lost
+    assert numbers["new_lines"] == 0
+
+    rejects = (out / "rejects.tsv").read_text("utf-8")
+
+    assert rejects.count("\tlost on the round trip\t") == num_lost
+
+
+def test_a_round_trip_resumes_on_any_number_of_ranks(
+    returned: tuple[Path, tuple[str, ...]], run: Path, text: Path, tmp_path: Path
+) -> None:
+    whole, overrides = returned
+
+    out = tmp_path / "out"
+
+    shutil.copytree(whole, out)
+
+    # As a kill on either way leaves it.
+    for file in (out / "shards" / "00000003.jsonl", *out.glob("round_trip/shards/*[13579].jsonl")):
+        file.unlink()
+
+    (out / PAIRS).unlink()
+
+    finish(*start_ranks(2, out, run, text, *overrides))
+
+    assert "5 of 10 blocks of lines are translated already" in log_of(out / "round_trip")
+    assert result(out) == result(whole)
+    assert translating.shards(out / "round_trip") == translating.shards(whole / "round_trip")
+
+
+def test_round_trips_by_two_models_are_never_mixed(
+    returned: tuple[Path, tuple[str, ...]], run: Path, text: Path, tmp_path: Path
+) -> None:
+    whole, overrides = returned
+
+    out = tmp_path / "out"
+
+    shutil.copytree(whole, out)
+
+    refused = start(out, run, text, *overrides, "forward.run.checkpoint=2").wait()
+
+    assert refused.code == 2, refused.err[-2000:]
+    assert "round_trip holds translations with another model.name" in refused.err
+    assert "Traceback" not in refused.err
+    assert result(out) == result(whole)
+
+
 def test_a_fine_tune_takes_synthetic_pairs_beside_its_own(alone: Path, tmp_path: Path) -> None:
     finished = run_program(
         *("mt", "finetune", "out", "--preset", "demo-iid", "--no-rich"),
@@ -213,6 +321,13 @@ def test_a_fine_tune_takes_synthetic_pairs_beside_its_own(alone: Path, tmp_path:
         (["filters.max_length_ratio=0.5"], "`max_length_ratio` must be at least 1"),
         (["direction=eng_Latn-de"], "did you mean 'deu_Latn'"),
         (["input.builtin={part: test}"], "`path` must not be given where `builtin` is"),
+        (["filters.min_round_trip_chrf=30"], "`forward` must name a model where `filters.min_r"),
+        (["filters.min_round_trip_chrf=101"], "`min_round_trip_chrf` must be in [0, 100]"),
+        (["forward={}"], "Either `run.path` or `model` must be given"),
+        (
+            ["filters.min_round_trip_chrf=30", "forward={run: {path: nowhere}}"],
+            "run.path must be the output directory of a run of mt finetune",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(
@@ -230,10 +345,34 @@ def test_check_tells_what_would_be_translated(run: Path, text: Path, tmp_path: P
     finished = run_program(
         *("mt", "check", "backtranslate", "--preset", "demo-backtranslate"),
         *("--config", f"run.path={run}", "input.builtin=null", f"input.path={text}"),
+        *("filters.min_round_trip_chrf=30", f"forward.run.path={run}"),
         folder=tmp_path,
     )
 
     assert finished.code == 0, finished.err[-2000:]
+    assert f"forward model: checkpoint_step_1 of {run}, eng_Latn-deu_Latn" in finished.out
     assert f"of {NUM_LINES + 4} lines {NUM_LINES} kept, 4 rejected" in finished.out
     assert "pairs: eng_Latn-deu_Latn" in finished.out
     assert "deu_Latn-eng_Latn" in finished.out
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_check_looks_at_a_forward_model_by_its_folder(
+    fits: bool, run: Path, text: Path, tmp_path: Path
+) -> None:
+    folder = make_folder(tmp_path / "nllb", "nllb", max_position_embeddings=128 if fits else 64)
+
+    finished = run_program(
+        *("mt", "check", "backtranslate", "--preset", "demo-backtranslate"),
+        *("--config", f"run.path={run}", "input.builtin=null", f"input.path={text}"),
+        *("filters.min_round_trip_chrf=30", f"forward.model.name={folder}"),
+        folder=tmp_path,
+    )
+
+    if fits:
+        assert finished.code == 0, finished.err[-2000:]
+        assert f"forward model: {folder}, eng_Latn-deu_Latn" in finished.out
+    else:
+        assert finished.code == 2
+        assert "translation.max_source_len is 96, but the model takes at most 64" in finished.err
+        assert "Traceback" not in finished.err

@@ -309,6 +309,20 @@ def test_a_reference_model_that_does_not_fit_is_told_before_training(
         check_told(run_program("mt", *command, *config, folder=folder), sentence)
 
 
+def test_a_check_takes_a_reference_model_beside_an_adapter(folder: Path) -> None:
+    config = (
+        *DEMO,
+        *reference_model(folder, "nllb"),
+        "batch_selector.config.learner_view=reducible_loss",
+        "adapter.name=lora",
+    )
+
+    result = run_program("mt", "check", *config, folder=folder)
+
+    assert result.code == 0, result.err
+    assert [line.partition(":")[0] for line in result.out.splitlines()[-2:]] == ["lora", "joint"]
+
+
 def test_a_reference_model_that_nobody_asks_for_is_told(folder: Path) -> None:
     named = reference_model(folder, "nllb")
 
@@ -336,6 +350,22 @@ def test_a_hub_that_is_switched_off_is_told(folder: Path) -> None:
 
     for command in (("finetune", "out", "--no-rich"), ("check",)):
         check_told(fork(offline("mt", *command, *args), folder).wait(), NO_REFERENCE)
+
+
+def test_a_damaged_history_of_early_stopping_is_told(folder: Path) -> None:
+    (folder / "out").mkdir()
+
+    file = folder / "out" / "early_stopping.json"
+
+    file.write_text('{"1": -3.')
+
+    args = ("finetune", "out", "--no-rich", *DEMO, "early_stopping.patience=1")
+
+    check_told(
+        run_program("mt", *args, folder=folder),
+        f"{file} is damaged; restore it, or delete it to count early_stopping.patience from the "
+        "next validation.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_pairs_below_a_reference_score_are_never_seen(tmp_path: Path) -> None:
         "selection_audit.num_pairs=100",
     )
 
-    rows = {row for line in chosen(tmp_path) for row in line["rows"]}  # type: ignore[attr-defined]
+    rows = {row for line in chosen(tmp_path) for row in line["rows"]}
 
     # Another view of the same: the scores that the reference gives the texts that were trained on.
     encoder = create_builtin_reference_encoder(DependencyContainer(), BuiltinReferenceConfig())

@@ -137,7 +137,7 @@ def test_what_is_tied_stays_tied_and_the_bias_does_not_train(runs: Any) -> None:
 def test_a_run_selects_and_resumes(runs: Any, tmp_path: Path) -> None:
     _, folder, out = runs
 
-    assert [len(line["rows"]) for line in chosen(out)] == [12] * STEPS  # type: ignore[arg-type]
+    assert [len(line["rows"]) for line in chosen(out)] == [12] * STEPS
 
     train(tmp_path, folder, "regime.num_steps=2")
     train(tmp_path, folder)

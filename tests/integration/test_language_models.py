@@ -7,13 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers
+from fairseq2.models.llama import get_llama_model_hub
+from fairseq2.models.mistral import get_mistral_model_hub
+from fairseq2.nn import BatchLayout
+from peft import PeftModel
 
+from fairseq2_jest.adapters.lora import LoraAdapter
+from fairseq2_jest.adapters.lora_config import LoraConfig
+from fairseq2_jest.cli.export import run as export
 from fairseq2_jest.cli.usage import UsageError
 from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.training.errors import TrainingError
 from tests import translating
+from tests.hugging_face import library, texts
 from tests.integration.forked import run_program
 from tests.integration.runs import TINY, chosen, finetune, weights
+from tests.integration.test_adapters import plain_names
 
 STEPS = 12
 
@@ -34,7 +46,7 @@ LORA = (
 NO_VALIDATION = ("dataset.valid_split=null", "regime.score_metric=null")
 
 ARMS = {
-    "llama": (),
+    "llama": ("regime.export_hugging_face=true", f"regime.checkpoint_every_n_steps={STEPS}"),
     "mistral": ("model.family=mistral", "batch_selector.config.learner_view=loss"),
     "llama-lora": LORA,
     "mistral-lora": ("model.family=mistral", *LORA),
@@ -152,6 +164,83 @@ def test_its_run_translates_and_resumes(run: Any, tmp_path: Path) -> None:
 
     assert translating.shards(folder) == kept
     assert translating.output(folder) == translations
+
+
+@torch.no_grad()
+def fairseq2_model(name: str, out: Path) -> tuple[Any, Any]:
+    """The last checkpoint of a run as it was trained, its adapter beside its layers, and its
+    config."""
+    library()
+
+    family = name.partition("-")[0]
+
+    hub: Any = get_llama_model_hub() if family == "llama" else get_mistral_model_hub()
+
+    config = hub.get_arch_config("tiny_builtin")
+
+    model = hub.create_new_model(config, dtype=torch.float32)
+
+    if "lora" in name:
+        beside = [r"decoder_frontend\.embed", "final_proj"]
+
+        LoraAdapter(LoraConfig(rank=8, train_beside=beside)).attach(model, family=family, seed=0)
+
+    model.load_state_dict(weights(out, STEPS))
+
+    return model.eval(), config
+
+
+@torch.no_grad()
+def test_its_export_is_the_same_in_transformers(run: Any, tmp_path: Path) -> None:
+    name, out = run
+
+    export([str(tmp_path / "merged"), str(out), "--step", str(STEPS)])
+
+    causal: Any = transformers.AutoModelForCausalLM
+    auto: Any = transformers.AutoTokenizer
+
+    tokenizer = auto.from_pretrained(tmp_path / "merged")
+
+    theirs = causal.from_pretrained(tmp_path / "merged").eval()
+
+    model, config = fairseq2_model(name, out)
+
+    prompts = [tokenizer(f"English: {text} German:")["input_ids"][:12] for text in texts(60)]
+
+    seqs = torch.tensor([prompt for prompt in prompts if len(prompt) == 12])
+
+    assert len(seqs) > 5 and seqs.max() < config.vocab_size
+
+    expected = model(seqs, BatchLayout.of(seqs))
+
+    torch.testing.assert_close(theirs(input_ids=seqs).logits, expected, rtol=0.0, atol=1e-5)
+
+    if name == "llama":
+        of_the_run = causal.from_pretrained(out / "checkpoints" / f"step_{STEPS}" / "hg")
+
+        torch.testing.assert_close(of_the_run(input_ids=seqs).logits, expected, rtol=0.0, atol=1e-5)
+
+    if "lora" not in name:
+        with pytest.raises(UsageError, match="have no adapter; leave --adapter out"):
+            export([str(tmp_path / "alone"), str(out), "--adapter"])
+
+        return
+
+    export([str(tmp_path / "alone"), str(out), "--step", str(STEPS), "--adapter"])
+
+    base: dict[str, Any] = dict(plain_names(model.state_dict()))
+
+    # What was trained itself is not of the base; the adapter brings it along.
+    for key in ("decoder_frontend.embed.weight", "final_proj.weight"):
+        base[key].zero_()
+
+    converted = find_converter(name.partition("-")[0]).to_hg_state_dict(base, config)
+
+    theirs.load_state_dict(converted)
+
+    adapted = PeftModel.from_pretrained(theirs, tmp_path / "alone").eval()
+
+    torch.testing.assert_close(adapted(input_ids=seqs).logits, expected, rtol=0.0, atol=1e-5)
 
 
 def test_pairs_that_are_too_long_are_passed_over_and_counted(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_jest_mbart50_selects_resumes_and_exports(folder: Path, tmp_path: Path) 
 
     log = chosen(whole)
 
-    assert [len(line["rows"]) for line in log] == [12] * 4  # type: ignore[arg-type]
+    assert [len(line["rows"]) for line in log] == [12] * 4
     assert chosen(parts) == log
 
     before, after = load_file(folder / "model.safetensors"), weights(whole, 4)

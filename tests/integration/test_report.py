@@ -16,9 +16,8 @@ from fairseq2_jest.recipes.finetune.recipe import FinetuneRecipe
 from fairseq2_jest.report.runs import read_run
 from fairseq2_jest.report.write import write_report
 from tests.integration.runs import TINY, finetune, load
+from tests.repository import REPOSITORY
 from tests.unit.report.page_parser import Page
-
-REPOSITORY = Path(__file__).parents[2]
 
 DIRECTION = "eng_Latn-deu_Latn"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import torch
 
 from fairseq2_jest.cli.main import main
 from fairseq2_jest.translation.errors import TranslationError
+from fairseq2_jest.translation.result import Translation
+from fairseq2_jest.translation.shards import Shards
 from tests.integration.forked import Finished, fork
 from tests.integration.runs import weights
 from tests.translating import (
@@ -29,15 +32,21 @@ from tests.translating import (
 )
 
 
+def copy_without_output(undisturbed: Path, out: Path) -> None:
+    """As if killed when all blocks were there, and their lines not yet in one file."""
+    shutil.copytree(undisturbed, out)
+
+    (out / "translations.txt").unlink()
+
+
 def test_another_number_of_ranks_goes_on(
     undisturbed: Path, run: Path, source: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
 
-    shutil.copytree(undisturbed, out)
+    copy_without_output(undisturbed, out)
 
-    # As if killed, with a block that the disk has lost half of.
-    (out / "translations.txt").unlink()
+    # A block was not there yet, and the disk has lost half of another.
     (out / "shards" / "00000003.jsonl").unlink()
     (out / "shards" / "00000006.jsonl").write_bytes(shards(undisturbed)["00000006.jsonl"][:50])
 
@@ -57,9 +66,7 @@ def test_what_is_complete_is_not_translated_again(
 ) -> None:
     out = tmp_path / "out"
 
-    shutil.copytree(undisturbed, out)
-
-    (out / "translations.txt").unlink()
+    copy_without_output(undisturbed, out)
 
     before = {file: file.stat().st_mtime_ns for file in (out / "shards").iterdir()}
 
@@ -181,12 +188,12 @@ def test_a_file_that_changes_meanwhile_is_told(run: Path, tmp_path: Path) -> Non
     file = write_lines(tmp_path / "in.txt", LINES[:30])
 
     def call() -> None:
-        from fairseq2_jest.translation.shards import Shards
-
         write = Shards.write
 
-        def write_and_change(*args: object) -> None:
-            write(*args)  # type: ignore[arg-type]
+        def write_and_change(
+            shards: Shards, block: int, translations: Sequence[Translation]
+        ) -> None:
+            write(shards, block, translations)
 
             os.truncate(file, 100)
 

@@ -13,8 +13,7 @@ from typing import cast
 import pytest
 
 from tests.integration.runs import TINY, chosen
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.repository import REPOSITORY
 
 PRESETS = sorted(f.stem for f in REPOSITORY.glob("recipes/finetune/*.yaml"))
 ALL_PRESETS = [

@@ -64,7 +64,7 @@ def language_model(kind: str, seed: int = 0) -> CausalLM:
 
         from transformers import LlamaConfig, LlamaForCausalLM
 
-        config = LlamaConfig(  # type: ignore[no-untyped-call]
+        config = LlamaConfig(
             hidden_size=_DIM,
             intermediate_size=_INNER,
             max_position_embeddings=_LENGTH,
@@ -74,7 +74,7 @@ def language_model(kind: str, seed: int = 0) -> CausalLM:
             num_key_value_heads=1,
         )
 
-        inner = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
+        inner = LlamaForCausalLM(config)
 
         return HgCausalLMAdapter(inner, max_seq_len=_LENGTH)
 

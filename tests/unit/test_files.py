@@ -58,3 +58,4 @@ def test_what_was_there_outlives_a_failure(tmp_path: Path, monkeypatch: pytest.M
         write_text(file, "two\n")
 
     assert file.read_text(encoding="utf-8") == "one\n"
+    assert [f.name for f in tmp_path.iterdir()] == ["a.json"]

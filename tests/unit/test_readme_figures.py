@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Final
 
 import pytest
 
-REPOSITORY: Final = Path(__file__).parents[2]
-
-README: Final = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+from tests.repository import README, REPOSITORY
 
 MEASURED: Final = README.partition("## What was measured")[2].partition("\n## ")[0]
 

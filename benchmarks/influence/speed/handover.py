@@ -63,15 +63,13 @@ def labelled_rows(tokenizer: Tokenizer, pairs: TokenizedPairs) -> Sequence[dict[
 
 def _save_tokenizer(folder: Path) -> None:
     """Peers want one to be there, though there is nothing left to tokenize."""
-    from tokenizers import (  # type: ignore[import-untyped]
-        Tokenizer as FastTokenizer,
-    )
-    from tokenizers.models import WordLevel  # type: ignore[import-untyped]
+    from tokenizers import Tokenizer as FastTokenizer
+    from tokenizers.models import WordLevel
     from transformers import PreTrainedTokenizerFast
 
     unused = FastTokenizer(WordLevel({"<unk>": 0}, unk_token="<unk>"))
 
-    PreTrainedTokenizerFast(tokenizer_object=unused).save_pretrained(folder)  # type: ignore[no-untyped-call]
+    PreTrainedTokenizerFast(tokenizer_object=unused).save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def _create_llama(size: Shape, vocab_size: int) -> CausalLM:
     """transformers' own, as the family ``hg`` has it."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(  # type: ignore[no-untyped-call]
+    config = LlamaConfig(
         hidden_size=size.model_dim,
         intermediate_size=size.ffn_inner_dim,
         # bergson takes no larger batches than this.
@@ -121,7 +121,7 @@ def _create_llama(size: Shape, vocab_size: int) -> CausalLM:
         num_key_value_heads=_NUM_HEADS // 2,
     )
 
-    model = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
+    model = LlamaForCausalLM(config)
 
     return HgCausalLMAdapter(model, max_seq_len=MAX_NUM_TOKENS)
 

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.models.hg import HuggingFaceConfig
 from fairseq2.models.nllb import NllbTokenizer
 
 from fairseq2_jest.models.errors import ModelError
+from fairseq2_jest.models.hugging_face.language_tokenizer import language_tokenizer
 from fairseq2_jest.models.hugging_face.nllb import FAIRSEQ2_ORDER
 from fairseq2_jest.models.hugging_face.tokenizer import TranslationTokenizer
 from fairseq2_jest.models.hugging_face.vocabulary import reordered
 
 
 def complete_export(
-    folder: Path, tokenizer: Tokenizer, tokenizer_file: Path, target_langs: Collection[str]
+    folder: Path,
+    tokenizer: Tokenizer,
+    tokenizer_file: Path,
+    target_langs: Collection[str],
+    model_config: HuggingFaceConfig | None = None,
 ) -> None:
     """Adds to fairseq2's export what it leaves out: the tokenizer, and how to begin and to end.
 
@@ -25,7 +31,8 @@ def complete_export(
     :param tokenizer: The tokenizer of the model.
     :param tokenizer_file: Where it was loaded from.
     :param target_langs: The languages that the model translates into. If it is one, ``generate``
-        needs no argument that names it.
+        needs no argument that names it; a language model is told by its prompt.
+    :param model_config: What the model's config should say, where fairseq2's may not.
 
     :raises ModelError: Such a tokenizer has no counterpart in transformers.
     :raises OSError: The folder cannot be written.
@@ -36,12 +43,44 @@ def complete_export(
 
     inner.save_pretrained(folder)
 
-    lang_last = type(inner).__name__ == "MBartTokenizerFast"
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+
+    for name, value in ({} if model_config is None else model_config.data).items():
+        setattr(config, name, value)
 
     ids: dict[str, Any] = {
         "bos_token_id": inner.bos_token_id,
         "eos_token_id": inner.eos_token_id,
         "pad_token_id": inner.pad_token_id,
+    }
+
+    if config.is_encoder_decoder:
+        ids |= _decoder_ids(tokenizer, inner, target_langs)
+
+        # In the config of the model it is of old; generation has a config of its own.
+        config.forced_eos_token_id = None
+
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"):
+        setattr(config, name, ids.get(name))
+
+    config.save_pretrained(folder)
+
+    kls: Any = transformers.GenerationConfig
+
+    generation = kls(
+        **ids, num_beams=5, early_stopping=True, max_length=config.max_position_embeddings
+    )
+
+    generation.save_pretrained(folder)
+
+
+def _decoder_ids(
+    tokenizer: Tokenizer, inner: Any, target_langs: Collection[str]
+) -> dict[str, int | None]:
+    """How a decoder begins and ends."""
+    lang_last = type(inner).__name__ == "MBartTokenizerFast"
+
+    ids: dict[str, int | None] = {
         # mBART-cc25 begins with the language, which is not one for all.
         "decoder_start_token_id": None if lang_last else inner.eos_token_id,
         "forced_bos_token_id": None,
@@ -61,23 +100,7 @@ def complete_export(
 
         ids[name] = inner.convert_tokens_to_ids(code)
 
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-
-    for name in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"):
-        setattr(config, name, ids[name])
-
-    # In the config of the model these are of old; generation has a config of its own.
-    config.forced_eos_token_id = None
-
-    config.save_pretrained(folder)
-
-    kls: Any = transformers.GenerationConfig
-
-    generation = kls(
-        **ids, num_beams=5, early_stopping=True, max_length=config.max_position_embeddings
-    )
-
-    generation.save_pretrained(folder)
+    return ids
 
 
 def hugging_face_tokenizer(tokenizer: Tokenizer, file: Path) -> Any:
@@ -93,10 +116,15 @@ def hugging_face_tokenizer(tokenizer: Tokenizer, file: Path) -> Any:
     if isinstance(tokenizer, NllbTokenizer):
         return _from_fairseq2_nllb(tokenizer, file)
 
-    raise ModelError(
-        f"A tokenizer of the type {type(tokenizer).__name__} has no counterpart in transformers: "
-        f"only those of mBART and NLLB are exported."
-    )
+    inner = language_tokenizer(tokenizer, file)
+
+    if inner is None:
+        raise ModelError(
+            f"A tokenizer of the type {type(tokenizer).__name__} has no counterpart in "
+            f"transformers: only those of mBART, NLLB and language models are exported."
+        )
+
+    return inner
 
 
 def _from_fairseq2_nllb(tokenizer: NllbTokenizer, file: Path) -> Any:

@@ -63,7 +63,7 @@ def compile_mbart(model: TransformerModel, *args: Any, **kwargs: Any) -> None:
     """Compiles a model layer by layer, as fairseq2 compiles its language models."""
     for stack in (model.encoder, model.decoder):
         for layer in stack.layers:
-            layer.compile(*args, **kwargs)  # type: ignore[no-untyped-call]
+            layer.compile(*args, **kwargs)
 
 
 class MBartFactory:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from fairseq2.recipe.base import RecipeContext
-from fairseq2.runtime.dependency import get_dependency_resolver
-
 from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
 from fairseq2_jest.augmentation.monolingual import FileLines, prepare_monolingual
 from fairseq2_jest.cache import cache_dir
 from fairseq2_jest.corpus.pair import parse_direction
 from fairseq2_jest.corpus.readers import BuiltinReader
 from fairseq2_jest.corpus.records import Reader
-from fairseq2_jest.embedding.model_files import check_model
-from fairseq2_jest.embedding.reference import SentenceTransformerConfig
+from fairseq2_jest.embedding.reference import SentenceTransformerConfig, check_reference
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
+from fairseq2_jest.recipes.backtranslate.forward import check_forward
 from fairseq2_jest.recipes.backtranslate.recipe import unchecked_languages
-from fairseq2_jest.recipes.model_kinds import create_model_kind
-from fairseq2_jest.recipes.translate.check import name_of_model
-from fairseq2_jest.recipes.translate.recipe import check_translating
+from fairseq2_jest.recipes.translate.check import check_translator, name_of_model
 from fairseq2_jest.translation.config import input_format
 from fairseq2_jest.translation.source import open_source
 
@@ -29,6 +24,7 @@ def check(config: BacktranslateConfig) -> list[str]:
         lacks a language.
     :raises TrainingError: The model does not fit the tokenizer or the length of sources.
     :raises TranslationError: The file has no such column.
+    :raises UsageError: There is no such run or model as the forward one.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     """
     direction = parse_direction(config.direction)
@@ -52,22 +48,21 @@ def check(config: BacktranslateConfig) -> list[str]:
 
     lines += unchecked_languages(config, languages)
 
-    context, reverse = RecipeContext(get_dependency_resolver()), direction.reversed()
+    reverse = direction.reversed()
 
-    kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
-
-    kind.check_direction(reverse)
-
-    check_translating(context, config, kind)
+    check_translator(config, reverse)
 
     lines += [f"pairs: {direction}", f"model: {name_of_model(config)}, {reverse}"]
+
+    if config.filters.min_round_trip_chrf is not None:
+        lines.append(check_forward(config))
 
     reference = config.reference_encoder.config
 
     if config.filters.min_reference_score is not None and isinstance(
         reference, SentenceTransformerConfig
     ):
-        check_model(reference.model, reference.revision)
+        check_reference(reference)
 
         lines.append(f"reference: {reference.model}")
 

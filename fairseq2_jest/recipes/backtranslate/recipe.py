@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairseq2.device import META_DEVICE
 from fairseq2.logging import log
 from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.recipe.config import BeamSearchConfig
@@ -16,9 +17,11 @@ from fairseq2_jest.corpus.readers import BuiltinReader
 from fairseq2_jest.corpus.records import Reader
 from fairseq2_jest.corpus.table import CorpusTable
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
+from fairseq2_jest.recipes.backtranslate.forward import ForwardTranslation
 from fairseq2_jest.recipes.backtranslate.task import BacktranslateTask
 from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.model_kinds import create_model_kind
+from fairseq2_jest.recipes.nested_run import free_memory
 from fairseq2_jest.recipes.reading import create_reference
 from fairseq2_jest.recipes.translate.identity import identity_of_translator
 from fairseq2_jest.recipes.translate.recipe import (
@@ -39,6 +42,11 @@ class BacktranslateRecipe(Recipe):
 
         # Done already where the config came through the command line.
         config.complete(context.resolver)
+
+        forward = None
+
+        if config.filters.min_round_trip_chrf is not None:
+            forward = ForwardTranslation(config, context.output_dir, context.resolver)
 
         direction = parse_direction(config.direction)
 
@@ -99,6 +107,8 @@ class BacktranslateRecipe(Recipe):
             missing,
             create_translator(context, tokenizer, reverse, kind) if missing else None,
             lambda: create_reference(context, config.reference_encoder),
+            forward,
+            lambda: _release_model(context),
             languages[0],
             gangs=context.gangs,
             output_dir=context.output_dir,
@@ -109,6 +119,13 @@ class BacktranslateRecipe(Recipe):
     @override
     def config_kls(self) -> type[object]:
         return BacktranslateConfig
+
+
+def _release_model(context: RecipeContext) -> None:
+    # fairseq2 keeps the module as long as the recipe runs.
+    context.get_model().to(META_DEVICE)
+
+    free_memory()
 
 
 def seed_of_draws(config: BacktranslateConfig) -> int | None:

@@ -20,16 +20,19 @@ from fairseq2_jest.augmentation.errors import AugmentationError
 from fairseq2_jest.augmentation.filters import PairFilter
 from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
 from fairseq2_jest.augmentation.noise import SourceNoise
-from fairseq2_jest.corpus.cleaning import Reason
+from fairseq2_jest.augmentation.round_trip import RoundTripScore
+from fairseq2_jest.corpus.cleaning import Reason, text_damage
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.corpus.prepare import PreparedCorpus
 from fairseq2_jest.corpus.table import CorpusTable
 from fairseq2_jest.embedding.reference import ReferenceEncoder
 from fairseq2_jest.files import write_json
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
+from fairseq2_jest.recipes.backtranslate.forward import ForwardTranslation
 from fairseq2_jest.recipes.backtranslate.output import SyntheticCorpus, SyntheticPair
 from fairseq2_jest.recipes.translate.blocks import BlockTranslationTask
 from fairseq2_jest.report.units import format_seconds
+from fairseq2_jest.translation.rendering import write_output
 from fairseq2_jest.translation.result import Translation
 from fairseq2_jest.translation.shards import Shards
 from fairseq2_jest.translation.translator import OnBatch, Translator
@@ -57,6 +60,8 @@ class BacktranslateTask(BlockTranslationTask):
         missing: list[int],
         translator: Translator | None,
         load_reference: Callable[[], ReferenceEncoder],
+        forward: ForwardTranslation | None,
+        release_model: Callable[[], None],
         source_language: LanguageLikelihood,
         *,
         gangs: Gangs,
@@ -69,6 +74,8 @@ class BacktranslateTask(BlockTranslationTask):
         :param missing: The blocks to translate, the same on all ranks.
         :param translator: Translates against ``direction``; needed where a block is missing.
         :param load_reference: Called where the config has a limit for reference scores.
+        :param forward: Needed where the config has a limit for round trips.
+        :param release_model: Called when the translator is of no use any more.
         """
         super().__init__(
             shards,
@@ -84,6 +91,9 @@ class BacktranslateTask(BlockTranslationTask):
         self._prepared = prepared
         self._table = table
         self._load_reference = load_reference
+        self._forward = forward
+        self._release_model = release_model
+        self._round_trips: Shards | None = None
         self._filter = PairFilter(config.filters, source_language)
         self._output_dir = output_dir
 
@@ -114,10 +124,32 @@ class BacktranslateTask(BlockTranslationTask):
             return super()._translate_block(translator, block, texts, on_batch)
 
     @override
-    def _write(self, seconds: float) -> None:
-        # Makes room for the reference.
-        self._translator = None
+    def _leave_gang(self) -> None:
+        forward, gang = self._forward, self._gangs.root
 
+        # Makes room for the forward model and the reference.
+        if self._translator is not None:
+            self._translator = None
+
+            self._release_model()
+
+        if forward is not None and gang.rank == 0:
+            forward.sources_file.parent.mkdir(exist_ok=True)
+
+            write_output(forward.sources_file, map(_source_line, self._shards.read()))
+
+        # The others read the file.
+        gang.barrier()
+
+        super()._leave_gang()
+
+        if forward is not None:
+            log.info("Translating forward again, in {}.", forward.sources_file.parent)
+
+            self._round_trips = forward(self._shards.num_lines)
+
+    @override
+    def _write(self, seconds: float) -> None:
         config, manifest = self._config, self._prepared.manifest
 
         corpus = SyntheticCorpus(self._output_dir, self._direction, self._prepared)
@@ -178,7 +210,7 @@ class BacktranslateTask(BlockTranslationTask):
 
     def _judged(self) -> Iterator[Judged]:
         """Yields a pair for each line that was translated, in order."""
-        pairs = self._filtered()
+        pairs = self._returned(self._filtered())
 
         min_score = self._config.filters.min_reference_score
 
@@ -201,6 +233,24 @@ class BacktranslateTask(BlockTranslationTask):
                     yield judged._replace(reason=Reason.REFERENCE_SCORE)
                 else:
                     yield judged
+
+    def _returned(self, pairs: Iterator[Judged]) -> Iterator[Judged]:
+        min_score = self._config.filters.min_round_trip_chrf
+
+        if min_score is None:
+            yield from pairs
+
+            return
+
+        assert self._round_trips is not None
+
+        score = RoundTripScore()
+
+        for judged, translation in zip(pairs, self._round_trips.read(), strict=True):
+            if judged.reason is None and score(translation.text, judged.pair.target) < min_score:
+                yield judged._replace(reason=Reason.ROUND_TRIP)
+            else:
+                yield judged
 
     def _scores(self, reference: ReferenceEncoder, pairs: Sequence[SyntheticPair]) -> list[float]:
         if not pairs:
@@ -230,6 +280,11 @@ class BacktranslateTask(BlockTranslationTask):
                     yield Judged(pair, Reason.NOT_TRANSLATED)
                 else:
                     yield Judged(pair, self._filter(pair.source, pair.target))
+
+
+def _source_line(translation: Translation) -> str:
+    # What cannot be put into a file is no source of a pair, either.
+    return "" if text_damage(translation.text) else translation.text
 
 
 def _shown(rejected: Counter[str]) -> str:

@@ -6,8 +6,7 @@ from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.corpus.dataset import ParallelText
-from fairseq2_jest.embedding.model_files import check_model
-from fairseq2_jest.embedding.reference import SentenceTransformerConfig
+from fairseq2_jest.embedding.reference import SentenceTransformerConfig, check_reference
 from fairseq2_jest.recipes.embed.config import EmbedConfig
 
 
@@ -28,7 +27,7 @@ def check(config: EmbedConfig) -> list[str]:
     reference = config.reference_encoder.config
 
     if isinstance(reference, SentenceTransformerConfig):
-        check_model(reference.model, reference.revision)
+        check_reference(reference)
 
         lines.append(f"reference: {reference.model}")
 

@@ -11,7 +11,7 @@ from fairseq2.device import CPU
 from fairseq2.gang import create_fake_gangs
 from fairseq2.model_checkpoint import ModelCheckpointLoadOptions
 from fairseq2.models import ModelFamily
-from fairseq2.models.hg import get_hugging_face_converter
+from fairseq2.models.hg import wrap_hg_model_if_causal_lm
 from fairseq2.runtime.dependency import DependencyResolver
 from fairseq2.utils.structured import StructureError, ValueConverter
 
@@ -19,7 +19,8 @@ from fairseq2_jest.adapters.checkpoint import ADAPTER_FILE, load_adapted, read_r
 from fairseq2_jest.adapters.errors import AdapterError
 from fairseq2_jest.adapters.lora import LoraAdapter
 from fairseq2_jest.adapters.lora_config import LoraConfig
-from fairseq2_jest.adapters.peft_folder import save_peft_folder
+from fairseq2_jest.adapters.peft_folder import empty_hugging_face_model, save_peft_folder
+from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.recipes.empty_model import create_empty_model
 from fairseq2_jest.recipes.export.card import base_model, hub_name
 
@@ -41,7 +42,15 @@ def export_adapter(
 
     model_config = family.get_model_config(card)
 
-    model = create_empty_model(family, model_config)
+    converter = find_converter(family.name)
+
+    if family.supports_meta:
+        model = create_empty_model(family, model_config)
+    else:
+        # fairseq2 would load it.
+        model = wrap_hg_model_if_causal_lm(
+            empty_hugging_face_model(converter, model_config), model_config
+        )
 
     LoraAdapter(config).attach(model, family=family.name, seed=0)
 
@@ -52,7 +61,7 @@ def export_adapter(
         dict(load_adapted(weights_folder, options, resolver)),
         model,
         config,
-        get_hugging_face_converter(family.name),
+        converter,
         model_config,
         base_model=hub_name(settings) or _folder(base_model(settings)),
     )

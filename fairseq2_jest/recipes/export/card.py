@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairseq2.models.hg import HG_FAMILY
+
 from fairseq2_jest.recipes.yaml_text import to_yaml
 from fairseq2_jest.report.measures import MEASURES
 from fairseq2_jest.report.runs import Run, Validation
@@ -64,7 +66,15 @@ def base_model(config: Mapping[str, Any]) -> str:
     if model.get("name"):
         return str(model["name"])
 
+    # A new model of this family has the weights of the hub.
+    if model.get("family") == HG_FAMILY and (name := _overrides(model).get("hf_name")):
+        return f"hg://{name}"
+
     return f"A new model of the architecture {model.get('family')}/{model.get('arch')}"
+
+
+def _overrides(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    return model.get("config_overrides") or {}
 
 
 def hub_name(config: Mapping[str, Any]) -> str | None:

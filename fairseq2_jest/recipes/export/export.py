@@ -19,7 +19,7 @@ from fairseq2.data.tokenizers import Tokenizer, TokenizerFamily, resolve_tokeniz
 from fairseq2.device import CPU
 from fairseq2.gang import create_fake_gangs
 from fairseq2.models import ModelFamily
-from fairseq2.models.hg import get_hugging_face_converter, save_hugging_face_model
+from fairseq2.models.hg import save_hugging_face_model
 from fairseq2.recipe.config import TokenizerSection
 from fairseq2.recipe.run import _swap_default_resolver
 from fairseq2.runtime.dependency import DependencyContainer, DependencyResolver
@@ -27,6 +27,7 @@ from fairseq2.utils.config import ConfigMerger
 from fairseq2.utils.structured import ValueConverter
 
 from fairseq2_jest.models.errors import ModelError
+from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.models.hugging_face.export import complete_export
 from fairseq2_jest.recipes.export.adapter import export_adapter
 from fairseq2_jest.recipes.export.card import write_card
@@ -165,7 +166,7 @@ def _export_weights(card: AssetCard, folder: Path, resolver: DependencyResolver)
 
     config = family.get_model_config(card)
 
-    converter = get_hugging_face_converter(family.name)
+    converter = find_converter(family.name)
 
     model = family.load_model(
         card, create_fake_gangs(CPU), torch.float32, config, load_rank0_only=True, mmap=False

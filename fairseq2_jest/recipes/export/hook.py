@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.logging import log
+from fairseq2.models.hg import HuggingFaceConfig
 from fairseq2.trainer import Trainer, TrainStepHookArgs
 
 from fairseq2_jest.models.errors import ModelError
@@ -24,18 +25,20 @@ def complete_exports(
     tokenizer: Tokenizer,
     tokenizer_file: Path,
     target_langs: Collection[str],
+    model_config: HuggingFaceConfig,
 ) -> None:
     """Adds the tokenizer and a model card to each ``step_N/hg``; for the first rank.
 
     :param output_dir: The folder of the run.
     :param target_langs: The languages that the run trains to translate into.
+    :param model_config: What the config of the model should say.
     """
 
     def complete(args: TrainStepHookArgs) -> None:
         folder = checkpoint_dir / f"step_{args.step_nr}" / "hg"
 
         try:
-            complete_export(folder, tokenizer, tokenizer_file, target_langs)
+            complete_export(folder, tokenizer, tokenizer_file, target_langs, model_config)
 
             write_card(folder / CARD, read_run(output_dir), args.step_nr)
         except (ModelError, ReportError, OSError) as ex:

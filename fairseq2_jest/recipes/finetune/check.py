@@ -9,8 +9,7 @@ from torch.nn import Module
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.mixing import Mix
-from fairseq2_jest.embedding.model_files import check_model
-from fairseq2_jest.embedding.reference import SentenceTransformerConfig
+from fairseq2_jest.embedding.reference import SentenceTransformerConfig, check_reference
 from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
 from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.empty_model import open_empty_model
@@ -70,27 +69,31 @@ def check(config: FinetuneConfig) -> list[str]:
     if model is not None:
         kind.check_fit(model, "the model", config.dataset.max_seq_len)
 
-    if (line := check_adapter(context, config.adapter, config.model)) is not None:
-        lines.append(line)
-
     selector = create_selector(context, config.batch_selector)
 
     check_size(selector, num_train)
+
+    if selector.needs_reference_loss:
+        _check_reference_model(context, config, kind, model)
+
+    # It changes the model: who looks at that as it was goes before.
+    if model is not None:
+        line = check_adapter(context, model, config.adapter, model_section=config.model)
+
+        if line is not None:
+            lines.append(line)
 
     lines.append(
         f"{config.batch_selector.name}: trains on {selector.sub_batch_size:,} of each "
         f"{selector.super_batch_size:,} pairs"
     )
 
-    if selector.needs_reference_loss:
-        _check_reference_model(context, config, kind, model)
-
     reference = config.reference_encoder.config
 
     needs_reference = selector.needs_reference or config.dataset.min_reference_score is not None
 
     if needs_reference and isinstance(reference, SentenceTransformerConfig):
-        check_model(reference.model, reference.revision)
+        check_reference(reference)
 
         lines.append(f"reference: {reference.model}")
 

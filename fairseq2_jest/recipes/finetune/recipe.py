@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from fairseq2.checkpoint import CheckpointDir
 from fairseq2.logging import log
+from fairseq2.models.hg import HuggingFaceConfig
 from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.recipe.composition import register_reference_model
+from fairseq2.recipe.internal.model import _ModelHolder
 from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task
 from torch.nn import Module
@@ -15,7 +16,9 @@ from typing_extensions import override
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.evaluation.validation import TranslationEvalUnit
+from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.recipes.adapting import attach_adapter
+from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir, complete_card
 from fairseq2_jest.recipes.export.export import tokenizer_file
 from fairseq2_jest.recipes.export.hook import complete_exports
 from fairseq2_jest.recipes.finetune.comet import open_comet
@@ -46,6 +49,8 @@ class FinetuneRecipe(Recipe):
     @override
     def setup_model(self, context: RecipeContext, model: Module, newly_initialized: bool) -> Module:
         config = context.get_config_as(FinetuneConfig)
+
+        complete_card(context, config.model)
 
         attach_adapter(
             context,
@@ -164,11 +169,12 @@ class FinetuneRecipe(Recipe):
             complete_exports(
                 trainer,
                 context.output_dir,
-                context.resolver.resolve(CheckpointDir).path or context.output_dir / "checkpoints",
+                checkpoint_dir(context),
                 tokenizer,
                 config.tokenizer.path
                 or tokenizer_file(str(config.tokenizer.name), context.resolver),
                 {direction.target for direction in corpus.directions},
+                _hugging_face_config(context),
             )
 
         stopping = config.early_stopping
@@ -238,6 +244,12 @@ def _check_validation(direction: Direction, reader: ValidationReader, max_seq_le
             direction,
             max_seq_len,
         )
+
+
+def _hugging_face_config(context: RecipeContext) -> HuggingFaceConfig:
+    holder = context.resolver.resolve(_ModelHolder)
+
+    return find_converter(holder.family.name).to_hg_config(holder.config)
 
 
 def _autocast_dtype(config: FinetuneConfig) -> torch.dtype | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fairseq2.checkpoint import CheckpointDir
 from fairseq2.recipe.base import RecipeContext
 
+from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir
 from fairseq2_jest.selection.errors import ResumeError
 
 
@@ -25,7 +25,7 @@ def check_number_of_ranks(context: RecipeContext, *, sharded: bool) -> None:
     if step_nr is None:
         return
 
-    folder = context.resolver.resolve(CheckpointDir).path or context.output_dir / "checkpoints"
+    folder = checkpoint_dir(context)
 
     num_saved = len(list((folder / f"step_{step_nr}" / "data_reader").glob("dp_*.pt")))
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from logging import getLogger
 from pathlib import Path
 
 import torch
@@ -22,14 +17,13 @@ from fairseq2.recipe.config import (
     RegimeSection,
     TrainerSection,
 )
-from fairseq2.recipe.run import run
 from fairseq2.task import Task
-from rich.logging import RichHandler
 from typing_extensions import override
 
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.recipe import FinetuneRecipe
 from fairseq2_jest.recipes.manifest import claim
+from fairseq2_jest.recipes.nested_run import run_within
 from fairseq2_jest.recipes.sections import BatchSelectorSection, BitextSection
 from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.identity import warmup_identity
@@ -55,19 +49,7 @@ def warm_up(config: SelectConfig, section: WarmupSection, output_dir: Path) -> P
 
     log.info("Warming up: {:,} steps of fine-tuning in {}.", section.num_steps, folder)
 
-    with _logging_apart() as is_rich, _process_group_apart():
-        run(
-            _WarmupRecipe(config, section),
-            _finetune_config(config, section),
-            folder,
-            no_rich=not is_rich,
-        )
-
-    # Its model is of no use any more, and takes room on the device.
-    gc.collect()
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    run_within(_WarmupRecipe(config, section), _finetune_config(config, section), folder)
 
     log.info("The warm-up is done.")
 
@@ -163,48 +145,3 @@ def _model_section(config: SelectConfig) -> ModelSection:
         dtype=torch.float32,
         mmap=model.mmap,
     )
-
-
-@contextmanager
-def _logging_apart() -> Iterator[bool]:
-    """A run in a run has log files of its own, and would close those of the run around it.
-
-    Yields whether that one logs in colours.
-    """
-    # fairseq2 has the terminal at the one, files at the other.
-    loggers = [getLogger(), log.logger]
-
-    kept = [logger.handlers for logger in loggers]
-
-    for logger in loggers:
-        logger.handlers = []
-
-    try:
-        yield any(isinstance(handler, RichHandler) for handlers in kept for handler in handlers)
-    finally:
-        for logger, handlers in zip(loggers, kept, strict=True):
-            for handler in logger.handlers:
-                handler.close()
-
-            logger.handlers = handlers
-
-
-@contextmanager
-def _process_group_apart() -> Iterator[None]:
-    """Lets processes meet at the next port: where they met once, what they said is still there."""
-    before = {
-        name: os.environ.get(name) for name in ("MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
-    }
-
-    if before["MASTER_PORT"] is not None:
-        os.environ["MASTER_PORT"] = str(int(before["MASTER_PORT"]) + 1)
-        os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
-
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

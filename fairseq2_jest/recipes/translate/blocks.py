@@ -58,6 +58,11 @@ class BlockTranslationTask(PiecewiseTask):
     def _write(self, seconds: float) -> None:
         """Puts all translations together, on the first rank alone, without the others."""
 
+    def _leave_gang(self) -> None:
+        """Does what is left for all processes together, when all is translated; a collective."""
+        # Nobody waits for the first rank to write, which can take longer than a gang's timeout.
+        self._gangs.close()
+
     @override
     def run(self) -> None:
         gang = self._gangs.root
@@ -74,8 +79,7 @@ class BlockTranslationTask(PiecewiseTask):
 
         is_first = gang.rank == 0
 
-        # Nobody waits for the first rank to write, which can take longer than a gang's timeout.
-        self._gangs.close()
+        self._leave_gang()
 
         if is_first:
             self._write(elapsed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
-from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.corpus.pair import Direction, parse_direction
 from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.translate.config import TranslateConfig, TranslatorConfig
 from fairseq2_jest.recipes.translate.recipe import check_translating
@@ -35,17 +35,28 @@ def check(config: TranslateConfig) -> list[str]:
 
         lines = [f"{path}: {source.survey().num_lines:,} lines, {format_}"]
 
-    context = RecipeContext(get_dependency_resolver())
-
     direction = parse_direction(config.direction)
+
+    check_translator(config, direction)
+
+    return [*lines, f"direction: {direction}", f"model: {name_of_model(config)}"]
+
+
+def check_translator(config: TranslatorConfig, direction: Direction) -> None:
+    """Looks at model and tokenizer, without the weights.
+
+    :param direction: That in which the model is to translate.
+
+    :raises CorpusError: The tokenizer lacks a language.
+    :raises TrainingError: The model does not fit the tokenizer or the length of sources.
+    """
+    context = RecipeContext(get_dependency_resolver())
 
     kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
 
     kind.check_direction(direction)
 
     check_translating(context, config, kind)
-
-    return [*lines, f"direction: {direction}", f"model: {name_of_model(config)}"]
 
 
 def name_of_model(config: TranslatorConfig) -> str:

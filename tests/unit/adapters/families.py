@@ -62,7 +62,7 @@ def _mistral() -> Module:
 def _hugging_face() -> Module:
     import transformers
 
-    config = transformers.MistralConfig(  # type: ignore[no-untyped-call]
+    config = transformers.MistralConfig(
         vocab_size=VOCAB,
         hidden_size=16,
         intermediate_size=24,
@@ -72,7 +72,7 @@ def _hugging_face() -> Module:
         tie_word_embeddings=True,
     )
 
-    model: Module = transformers.MistralForCausalLM(config)  # type: ignore[no-untyped-call]
+    model: Module = transformers.MistralForCausalLM(config)
 
     return model
 

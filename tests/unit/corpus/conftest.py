@@ -6,6 +6,7 @@ import csv
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -35,9 +36,9 @@ def write(tmp_path: Path) -> Callable[[str, bytes], Path]:
 def prepare(tmp_path: Path) -> Callable[..., PreparedCorpus]:
     """Prepare one corpus into a cache of the test, by default with no limit on rejects."""
 
-    def run(cleaning: CleaningConfig | None = None, **values: object) -> PreparedCorpus:
+    def run(cleaning: CleaningConfig | None = None, **values: Any) -> PreparedCorpus:
         values = {"split": "train", "direction": "eng_Latn-deu_Latn"} | values
-        config = CorpusConfig(**values)  # type: ignore[arg-type]
+        config = CorpusConfig(**values)
         if cleaning is None:
             cleaning = CleaningConfig(max_reject_share=1.0)
         return prepare_corpus(config, cleaning, tmp_path / "cache")

@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -168,11 +170,13 @@ def test_a_file_that_changes_while_it_is_read(
         prepare(path=path)
 
 
-def _prepare_with_others(path: Path, root: Path, barrier: object, results: object) -> None:
+def _prepare_with_others(
+    path: Path, root: Path, barrier: Barrier, results: Queue[tuple[str, int]]
+) -> None:
     config = CorpusConfig(split="train", direction="eng_Latn-deu_Latn", path=path)
-    barrier.wait()  # type: ignore[attr-defined]
+    barrier.wait()
     prepared = prepare_corpus(config, CleaningConfig(), root)
-    results.put((str(prepared.folder), len(CorpusTable(prepared.table))))  # type: ignore[attr-defined]
+    results.put((str(prepared.folder), len(CorpusTable(prepared.table))))
 
 
 @pytest.mark.parametrize("locks", [True, False])

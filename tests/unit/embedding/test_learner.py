@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -251,7 +251,7 @@ def test_a_tokenizer_without_padding_is_refused() -> None:
     class NoPadding:
         vocab_info = info
 
-    without: Tokenizer = NoPadding()  # type: ignore[assignment]
+    without = cast(Tokenizer, NoPadding())
 
     with pytest.raises(EmbeddingError, match="no padding token"):
         LearnerEncoder(ForwardPass(model(), device=CPU, max_num_tokens=10), without)

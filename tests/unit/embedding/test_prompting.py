@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.models.hg.tokenizer import HgTokenizerConfig, load_hg_tokenizer
-from tokenizers import Tokenizer as FastTokenizer  # type: ignore[import-untyped]
+from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -34,7 +34,7 @@ def hugging_face_tokenizer(folder: Path, *, adds_begin: bool, has_end: bool = Tr
             single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
         )
 
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=fast,
         unk_token="<unk>",
         bos_token="<s>",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def save_model(folder: Path, *, seed: int = 0, weights: torch.Tensor | None = No
     """Save a word-level StaticEmbedding over ``WORDS``."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer, models, pre_tokenizers  # type: ignore[import-untyped]
+    from tokenizers import Tokenizer, models, pre_tokenizers
 
     tokenizer = Tokenizer(
         models.WordLevel({w: i for i, w in enumerate(["[UNK]", *WORDS])}, unk_token="[UNK]")
@@ -41,8 +42,8 @@ def save_model(folder: Path, *, seed: int = 0, weights: torch.Tensor | None = No
     return folder
 
 
-def load(folder: Path, **changes: object) -> SentenceTransformerEncoder:
-    config = SentenceTransformerConfig(model=str(folder), device="cpu", **changes)  # type: ignore[arg-type]
+def load(folder: Path, **changes: Any) -> SentenceTransformerEncoder:
+    config = SentenceTransformerConfig(model=str(folder), device="cpu", **changes)
     return SentenceTransformerEncoder(config)
 
 
@@ -171,14 +172,15 @@ def test_damaged_files_give_one_sentence(tmp_path: Path) -> None:
         ({"model": "nobody/no-such-model"}, "not in the local Hugging Face cache"),
         ({"model": "a/b/c"}, "neither a folder nor a model name"),
         ({"quantization": "4bit", "device": "cpu"}, "needs a CUDA GPU"),
+        ({"quantization": "8bit", "device": "cpu"}, "needs a CUDA GPU"),
     ],
 )
 def test_what_is_not_there_gives_one_sentence(
-    changes: dict[str, str], match: str, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], match: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(EmbeddingError, match=match) as info:
-        SentenceTransformerEncoder(SentenceTransformerConfig(**changes))  # type: ignore[arg-type]
+        SentenceTransformerEncoder(SentenceTransformerConfig(**changes))
     assert "\n" not in str(info.value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -331,6 +332,22 @@ def test_files_belong_to_what_made_them(tmp_path: Path) -> None:
     file.path.write_bytes(content[:-5])
 
     assert not file.exists()
+
+
+def test_processes_of_the_same_number_may_write_the_same_file_at_once(tmp_path: Path) -> None:
+    """As ranks in containers of their own; threads have one number, too."""
+    file = TensorFile(tmp_path / "curvature.safetensors", "one")
+
+    tensors = {"a": torch.randn(500, 100)}
+
+    with ThreadPoolExecutor(4) as executor:
+        for _ in executor.map(file.write, [tensors] * 16):
+            pass
+
+    read = file.read()
+
+    assert read is not None and torch.equal(read["a"], tensors["a"])
+    assert [path.name for path in tmp_path.iterdir()] == ["curvature.safetensors"]
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_logits_that_are_changed_afterwards_are_refused() -> None:
     from fairseq2.models.hg import HgCausalLMAdapter
     from transformers import CohereConfig, CohereForCausalLM
 
-    config = CohereConfig(  # type: ignore[no-untyped-call]
+    config = CohereConfig(
         hidden_size=16,
         intermediate_size=24,
         vocab_size=40,
@@ -130,7 +130,7 @@ def test_logits_that_are_changed_afterwards_are_refused() -> None:
         logit_scale=3.0,
     )
 
-    inner = CohereForCausalLM(config)  # type: ignore[no-untyped-call]
+    inner = CohereForCausalLM(config)
 
     with torch.no_grad():
         inner.lm_head.weight.normal_()

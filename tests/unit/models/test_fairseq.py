@@ -15,6 +15,7 @@ from fairseq2.data.tokenizers import load_tokenizer
 from fairseq2.models import load_model
 
 from fairseq2_jest.models.errors import ModelError
+from fairseq2_jest.models.hugging_face.tokenizer import TranslationTokenizer
 from tests.hugging_face import MAX_SEQ_LEN, make_model, make_tokenizer, texts
 from tests.unit.models.parity import padded
 
@@ -94,7 +95,8 @@ def test_a_checkpoint_loads_with_its_vocabulary(
 
     tokenizer = load_tokenizer(str(folder))
 
-    assert sorted(tokenizer.languages) == sorted(LANGS)  # type: ignore[attr-defined]
+    assert isinstance(tokenizer, TranslationTokenizer)
+    assert sorted(tokenizer.languages) == sorted(LANGS)
     assert tokenizer.vocab_info.size == len(tokens)
 
     # SentencePiece itself and the dictionary say what a text is.

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fairseq2_jest.models.hugging_face.tokenizer import TranslationTokenizer
 from fairseq2_jest.translation.batched_search import BatchedBeamSearchGenerator
 from tests.hugging_face import LANGS, MAX_SEQ_LEN, texts
 from tests.unit.models.parity import logits, ours, translate, translate_in_transformers
@@ -55,7 +56,11 @@ def test_translations_are_those_of_transformers(folder: tuple[str, Path], beam_s
 
     sources, _ = encoded(path, kind, NUM_SENTENCES)
 
-    langs = sorted(ours(path)[1].languages)[:5]  # type: ignore[attr-defined]
+    _, tokenizer = ours(path)
+
+    assert isinstance(tokenizer, TranslationTokenizer)
+
+    langs = sorted(tokenizer.languages)[:5]
 
     different: set[tuple[int, ...]] = set()
 

@@ -33,8 +33,7 @@ from tests.hugging_face import (
     texts,
     tokenizer_class,
 )
-
-REPOSITORY = Path(__file__).parents[3]
+from tests.repository import REPOSITORY
 
 SHARED = Path(os.environ.get("FAIRSEQ2_JEST_SHARED", REPOSITORY.parent / "shared")) / "data"
 
@@ -148,10 +147,11 @@ def test_a_text_cannot_hold_special_tokens(kind: str, folders: dict[Any, Path]) 
 
     ids = tokenizer.create_raw_encoder()(f"a</s>b {lang} c <pad> <mask>").tolist()
 
-    special = [
-        *tokenizer.create_encoder(lang=lang, mode="target").prefix_indices.tolist(),  # type: ignore[union-attr]
-        tokenizer.vocab_info.pad_idx,
-    ]
+    prefix = tokenizer.create_encoder(lang=lang, mode="target").prefix_indices
+
+    assert prefix is not None
+
+    special = [*prefix.tolist(), tokenizer.vocab_info.pad_idx]
 
     assert not set(special) & set(ids)
     assert unk in ids

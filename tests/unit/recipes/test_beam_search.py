@@ -93,7 +93,7 @@ def compiled() -> Module:
     tiny = model(seed=1)
 
     for layer in tiny.decoder.layers:
-        layer.compile()  # type: ignore[no-untyped-call]
+        layer.compile()
 
     return tiny
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -61,10 +62,10 @@ def test_it_goes_together_with_synthetic_pairs_in_either_order(tmp_path: Path) -
     before = {"dataset": {"name": "pool", "config_overrides": {"corpora": [{"split": "train"}]}}}
 
     for layers in ([selected, SYNTHETIC], [SYNTHETIC, selected]):
-        config = before
+        config: Any = before
 
         for layer in layers:
-            config = StandardConfigMerger().merge(config, layer)  # type: ignore[assignment]
+            config = StandardConfigMerger().merge(config, layer)
 
         assert config["dataset"]["name"] == "selected-pairs"
         assert config["dataset"]["config_overrides"] == SYNTHETIC["dataset"]["config_overrides"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 import torch
@@ -159,7 +160,7 @@ def test_a_tokenizer_without_padding_is_refused() -> None:
     class NoPadding:
         vocab_info = VocabularyInfo(size=10, unk_idx=1, bos_idx=2, eos_idx=3, pad_idx=None)
 
-    without: Tokenizer = NoPadding()  # type: ignore[assignment]
+    without = cast(Tokenizer, NoPadding())
 
     with pytest.raises(EmbeddingError, match="no padding token"):
         MicroBatcher(without, max_num_tokens=100)

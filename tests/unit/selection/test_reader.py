@@ -27,21 +27,13 @@ from tests.unit.selection.readers import (
     chosen,
     distinct_rows,
     joint,
-    labelled_corpus,
     reader_of,
     texts_of,
     texts_of_rows,
 )
 from tests.unit.tiny import model, tokenizer
 
-NUM_STEPS = 4
-
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return labelled_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 def test_it_trains_on_what_the_selector_chose(corpus: Corpus, tmp_path: Path) -> None:
@@ -49,7 +41,7 @@ def test_it_trains_on_what_the_selector_chose(corpus: Corpus, tmp_path: Path) ->
 
     sampler = CorpusSampler(corpus.sizes, corpus.weights, seed=7)
 
-    for step in range(NUM_STEPS):
+    for step in range(4):
         batches = next(reader)
 
         rows = chosen(tmp_path / "log")[step]

@@ -26,7 +26,6 @@ from tests.unit.selection.readers import (
     ALONE,
     chosen,
     joint,
-    labelled_corpus,
     reader_of,
     texts_of,
     texts_of_rows,
@@ -36,11 +35,6 @@ from tests.unit.tiny import model, on_ranks, tokenizer
 NUM_STEPS = 4
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return labelled_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.mark.parametrize("num_ranks", [2, 3])

@@ -11,19 +11,10 @@ from torch import Tensor
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.selection.errors import ResumeError
 from fairseq2_jest.selection.log import SelectionLog
-from tests.unit.selection.readers import (
-    chosen,
-    labelled_corpus,
-    reader_of,
-)
+from tests.unit.selection.readers import chosen, reader_of
 from tests.unit.tiny import open_corpus, sentences
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return labelled_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 def test_a_resumed_run_continues_exactly(corpus: Corpus, tmp_path: Path) -> None:

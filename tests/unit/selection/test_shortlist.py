@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -71,11 +71,11 @@ def test_the_choice_is_that_among_the_listed_alone(view: Literal["similarity", "
     shortlist = listed.shortlist(reference)
     assert shortlist is not None
 
-    def views() -> dict[str, object]:
+    def views() -> dict[str, Any]:
         return {"learner": learner} if view == "similarity" else {"learner_loss": loss}
 
     selection = listed.select(
-        SuperBatch(num_rows=NUM, reference=reference, shortlist=shortlist, **views()),  # type: ignore[arg-type]
+        SuperBatch(num_rows=NUM, reference=reference, shortlist=shortlist, **views()),
         draw(),
     )
 
@@ -89,7 +89,7 @@ def test_the_choice_is_that_among_the_listed_alone(view: Literal["similarity", "
             temperature=0.5,
         )
     ).select(
-        SuperBatch(num_rows=NUM // 2, reference=reference.take(shortlist), **views()),  # type: ignore[arg-type]
+        SuperBatch(num_rows=NUM // 2, reference=reference.take(shortlist), **views()),
         draw(),
     )
 

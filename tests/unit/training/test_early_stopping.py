@@ -17,6 +17,7 @@ from fairseq2_jest.training.early_stopping import (
     PatienceEarlyStopper,
     set_early_stopper,
 )
+from fairseq2_jest.training.errors import TrainingError
 
 
 def stops(
@@ -120,6 +121,29 @@ def test_a_run_that_is_killed_and_resumed_stops_where_it_would_have(
     resumed = PatienceEarlyStopper(patience, 0.0, folder / "b.json")
 
     assert stops(resumed, scores[kept:], first_step=10 + 10 * kept) == undisturbed[kept:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"10": 1.0', b"[1.0]", b'{"ten": 1.0}', b'{"10": null}', b"\xff", b"[" * 100_000],
+    ids=range(7),
+)
+def test_a_damaged_history_is_told_before_training(content: bytes, file: Path) -> None:
+    file.write_bytes(content)
+
+    sentence = re.escape(f"{file} is damaged; restore it, or delete it")
+
+    with pytest.raises(TrainingError, match=sentence):
+        PatienceEarlyStopper(2, 0.0, file)
+
+    assert file.read_bytes() == content
+
+
+def test_a_history_that_cannot_be_read_is_told(file: Path) -> None:
+    file.mkdir()
+
+    with pytest.raises(TrainingError, match=r"cannot be read \(Is a directory\)"):
+        PatienceEarlyStopper(2, 0.0, file)
 
 
 def test_nothing_but_the_history_is_left_behind(file: Path) -> None:

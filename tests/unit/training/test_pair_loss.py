@@ -71,7 +71,7 @@ def test_nothing_of_the_prompt_is_in_the_loss() -> None:
 
     loss = ResponseLoss()(model, batch_of(pairs), label_smoothing=0.1).loss
 
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
 
     assert model.logits.grad is not None
 

@@ -37,7 +37,7 @@ def lively(seed: int, *, eos: float = 0.0) -> TransformerModel:
         index = tokenizer().vocab_info.eos_idx
         assert index is not None
 
-        tiny.final_proj.weight[index].mul_(1.0 + eos)  # type: ignore[index]
+        tiny.final_proj.get_parameter("weight")[index].mul_(1.0 + eos)
 
     return tiny
 
@@ -172,11 +172,15 @@ def test_a_hook_sees_the_open_hypotheses() -> None:
         calls = seen.setdefault(kls, [])
 
         def hook(
-            prompts: Tensor, seqs: Tensor, scores: Any, prefill: bool, calls: list[Any] = calls
+            prompt_indices: Tensor,
+            seqs: Tensor,
+            step_scores: Tensor | None,
+            prefill: bool,
+            calls: list[Any] = calls,
         ) -> None:
-            calls.append((prompts.tolist(), seqs.tolist(), prefill))
+            calls.append((prompt_indices.tolist(), seqs.tolist(), prefill))
 
-        generator.register_step_hook(hook)  # type: ignore[arg-type]
+        generator.register_step_hook(hook)
 
         source, layout, _ = padded(sources(20), 0)
 
@@ -222,7 +226,7 @@ def test_what_it_cannot_do_is_told() -> None:
         BatchedBeamSearchGenerator(tiny, tokenizer().vocab_info, beam_size=1000)
 
     for layer in tiny.decoder.layers:
-        layer.compile()  # type: ignore[no-untyped-call]
+        layer.compile()
 
     with pytest.raises(NotSupportedError, match="compiled"):
         BatchedBeamSearchGenerator(tiny, tokenizer().vocab_info)

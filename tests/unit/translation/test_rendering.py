@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -231,11 +232,11 @@ def test_a_failed_output_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text("old")
 
-    def lines() -> object:
+    def lines() -> Iterator[str]:
         yield "new"
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_output(path, lines())  # type: ignore[arg-type]
+        write_output(path, lines())
 
     assert path.read_text() == "old"

@@ -94,6 +94,31 @@ def test_what_a_kill_left_is_removed_and_never_counted(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["notes.jsonl"]
 
 
+def test_processes_of_the_same_number_may_write_the_same_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on two machines with one file system: one writes while the other is about to be done."""
+    shards = Shards(tmp_path, num_lines=1, block_size=1)
+
+    fsync = os.fsync
+
+    def let_the_other_write(fd: int) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fsync)
+
+            shards.write(0, [translation("other")])
+
+        fsync(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", let_the_other_write)
+
+        shards.write(0, [translation("one")])
+
+    assert list(shards.read()) == [translation("one")]
+    assert [file.name for file in tmp_path.iterdir()] == ["00000000.jsonl"]
+
+
 def test_a_full_disk_is_told_and_leaves_no_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +134,7 @@ def test_a_full_disk_is_told_and_leaves_no_block(
             shards.write(0, [translation("a")])
 
     assert shards.missing() == [0]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_block_of_another_size_is_a_mistake(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -22,8 +23,8 @@ ROWS: list[dict[str, str | int]] = [
 ]
 
 
-def source(path: Path, **config: object) -> SourceFile:
-    return open_source(InputConfig(path=path, **config), path, "deu_Latn")  # type: ignore[arg-type]
+def source(path: Path, **config: Any) -> SourceFile:
+    return open_source(InputConfig(path=path, **config), path, "deu_Latn")
 
 
 def compressed(content: bytes, suffix: str) -> bytes:
@@ -33,7 +34,7 @@ def compressed(content: bytes, suffix: str) -> bytes:
     return zstandard.ZstdCompressor().compress(content) if suffix == ".zst" else content
 
 
-def texts(path: Path, **config: object) -> list[str]:
+def texts(path: Path, **config: Any) -> list[str]:
     return [line.text for line in source(path, **config).read()]
 
 

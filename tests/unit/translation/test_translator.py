@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import cache
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from fairseq2.generation.beam_search import BeamSearchSeq2SeqGenerator
 from fairseq2.generation.text import TextTranslator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from fairseq2_jest.corpus.cleaning import normalize_text
 from fairseq2_jest.corpus.pair import Direction
@@ -43,10 +45,10 @@ def generator() -> Seq2SeqGenerator:
     )
 
 
-def translator(direction: Direction = EN_DE, **options: object) -> Translator:
-    given = {"max_source_len": MAX_LEN, "max_num_tokens": 200, **options}
+def translator(direction: Direction = EN_DE, **options: Any) -> Translator:
+    given: dict[str, Any] = {"max_source_len": MAX_LEN, "max_num_tokens": 200, **options}
 
-    return Translator(generator(), tokenizer(), direction, device=CPU, **given)  # type: ignore[arg-type]
+    return Translator(generator(), tokenizer(), direction, device=CPU, **given)
 
 
 def one_by_one(texts: list[str], direction: Direction = EN_DE) -> list[Translation]:
@@ -58,7 +60,7 @@ def one_by_one(texts: list[str], direction: Direction = EN_DE) -> list[Translati
     return [
         Translation(
             hypotheses=[
-                Hypothesis(text=normalize_text(decode(h.seq)), score=float(h.score))  # type: ignore[arg-type]
+                Hypothesis(text=normalize_text(decode(h.seq)), score=float(cast(Tensor, h.score)))
                 for h in translate(text)[1].hypotheses[0]
             ]
         )

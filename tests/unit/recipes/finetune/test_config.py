@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from fairseq2.recipe.config import CosineAnnealingLRConfig, LRSchedulerSection, RegimeSection
@@ -28,9 +28,9 @@ def regime(**values: object) -> Change:
     return change
 
 
-def validation(**values: bool) -> Change:
+def validation(**values: Any) -> Change:
     def change(config: FinetuneConfig) -> None:
-        config.validation = ValidationConfig(**values)  # type: ignore[arg-type]
+        config.validation = ValidationConfig(**values)
 
     return change
 

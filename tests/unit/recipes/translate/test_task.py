@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 from fairseq2.device import CPU
@@ -17,6 +18,7 @@ from fairseq2_jest.translation.rendering import create_renderer
 from fairseq2_jest.translation.result import Hypothesis, Translation
 from fairseq2_jest.translation.shards import Shards
 from fairseq2_jest.translation.source import open_source
+from fairseq2_jest.translation.translator import Translator
 
 LINES = ["a", "b", "", "d", "e", "f", "g"]
 
@@ -64,7 +66,7 @@ def create_task(folder: Path, translator: Shouting, rank: int = 0, size: int = 1
         source.survey(),
         shards,
         shards.missing(),
-        translator,  # type: ignore[arg-type]
+        cast(Translator, translator),
         create_renderer(OutputConfig(), "text", source),
         folder / "out.txt",
         gangs=Gangs(root=gang, dp=gang, rdp=gang, sdp=alone, tp=alone, pp=alone),

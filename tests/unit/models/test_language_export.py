@@ -1,0 +1,240 @@
+"""Language models as folders for transformers: the same logits, and the same tokens."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fairseq2.data.tokenizers import Tokenizer
+from fairseq2.models.hg import HgTokenizerConfig, load_hg_tokenizer, save_hugging_face_model
+from fairseq2.models.llama import LLaMAConfig, create_llama_model
+from fairseq2.models.llama.tokenizer import LLaMATokenizerConfig, load_llama_tokenizer
+from fairseq2.models.mistral import MistralConfig, create_mistral_model
+from fairseq2.nn import BatchLayout
+from sentencepiece import SentencePieceTrainer
+from torch.nn import Module
+
+from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.corpus.prompt import Prompt, PromptConfig
+from fairseq2_jest.embedding.prompting import prompt_formats
+from fairseq2_jest.models.errors import ModelError
+from fairseq2_jest.models.hugging_face.causal import find_converter
+from fairseq2_jest.models.hugging_face.export import complete_export
+from tests.hugging_face import library, texts
+from tests.unit.language_models import language_tokenizer, sentencepiece_file
+
+SIZE: dict[str, Any] = {
+    "model_dim": 16,
+    "max_seq_len": 64,
+    "vocab_size": 200,
+    "num_layers": 2,
+    "num_attn_heads": 4,
+    "num_key_value_heads": 2,
+}
+
+MODELS: dict[str, tuple[str, Any]] = {
+    "llama": ("llama", LLaMAConfig(**SIZE, ffn_inner_dim_multiple_of=8)),
+    # LLaMA 3's, but for a width that the rule of LLaMA does not give.
+    "llama3": (
+        "llama",
+        LLaMAConfig(
+            **SIZE,
+            ffn_inner_dim=20,
+            ffn_inner_dim_scale=1.0,
+            ffn_inner_dim_multiple_of=1,
+            tied_embeddings=True,
+            shard_embed_dim=False,
+            rope_theta=500_000.0,
+            use_scaled_rope=True,
+        ),
+    ),
+    "mistral": ("mistral", MistralConfig(**SIZE, ffn_inner_dim=24, attn_window_len=5)),
+}
+
+PROMPT = Prompt(PromptConfig())
+
+DIRECTION = Direction("eng_Latn", "deu_Latn")
+
+TEXTS = (
+    *texts(40),
+    *(PROMPT.render(text, DIRECTION) for text in texts(4)),
+    "  two  spaces ,\ta tab\nand \ufb01ne \u00bd \u65e5\u672c \u2603 ",
+)
+
+
+def create(kind: str) -> Module:
+    _, config = MODELS[kind]
+
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+
+        model = (create_mistral_model if kind == "mistral" else create_llama_model)(config).eval()
+
+        for parameter in model.parameters():
+            parameter.data += 0.2 * torch.randn(parameter.shape)
+
+    return model
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@torch.no_grad()
+def test_logits_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
+    import transformers
+
+    library()
+
+    family, config = MODELS[kind]
+
+    model, converter = create(kind), find_converter(family)
+
+    save_hugging_face_model(
+        tmp_path,
+        converter.to_hg_state_dict(model.state_dict(), config),
+        converter.to_hg_config(config),
+    )
+
+    complete_export(tmp_path, language_tokenizer(), sentencepiece_file(), ("deu_Latn",))
+
+    auto: Any = transformers.AutoModelForCausalLM
+
+    theirs, report = auto.from_pretrained(tmp_path, output_loading_info=True)
+
+    assert not any(report.values())
+
+    seqs = torch.randint(0, 200, (3, 40), generator=torch.Generator().manual_seed(0))
+
+    expected = model(seqs, BatchLayout.of(seqs))
+
+    assert float(expected.std()) > 0.1
+
+    torch.testing.assert_close(theirs.eval()(input_ids=seqs).logits, expected, rtol=0.0, atol=1e-5)
+
+    generation = theirs.generation_config
+
+    assert (generation.bos_token_id, generation.eos_token_id) == (1, 2)
+    assert generation.decoder_start_token_id is None
+    assert theirs.config.pad_token_id is None
+
+
+def llama2_file(folder: Path) -> Path:
+    """As LLaMA 2 and Mistral have it: nothing is normalized, and bytes are tokens."""
+    model = io.BytesIO()
+
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(texts(400)),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=600,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        byte_fallback=True,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=-1,
+        num_threads=1,
+        minloglevel=2,
+    )
+
+    file = folder / "tokenizer.model"
+    file.write_bytes(model.getvalue())
+
+    return file
+
+
+def tiktoken_file(folder: Path) -> Path:
+    """All bytes, and each beginning of a few words."""
+    tokens = [bytes([i]) for i in range(256)]
+
+    for word in ("the", " the", "cat", " Katze", " sees", "Translate", "lowing", "\n\n"):
+        tokens += [word.encode()[:end] for end in range(2, len(word.encode()) + 1)]
+
+    file = folder / "tokenizer.model"
+    file.write_text(
+        "\n".join(
+            f"{base64.b64encode(token).decode()} {rank}"
+            for rank, token in enumerate(dict.fromkeys(tokens))
+        )
+    )
+
+    return file
+
+
+def load(kind: str, folder: Path) -> tuple[Tokenizer, Path]:
+    library()
+
+    if kind == "unigram":
+        return language_tokenizer(), sentencepiece_file()
+
+    if kind == "llama2":
+        file = llama2_file(folder)
+
+        return load_llama_tokenizer(file, LLaMATokenizerConfig()), file
+
+    file = tiktoken_file(folder)
+
+    tiktoken = load_llama_tokenizer(file, LLaMATokenizerConfig(impl="tiktoken", use_eot=True))
+
+    if kind == "tiktoken":
+        return tiktoken, file
+
+    from fairseq2_jest.models.hugging_face.language_tokenizer import language_tokenizer as convert
+
+    convert(tiktoken, file).save_pretrained(folder / "hg")
+
+    if kind == "llama3":
+        config = LLaMATokenizerConfig(impl="hg", use_eot=True)
+
+        return load_llama_tokenizer(folder / "hg", config), folder / "hg"
+
+    hg = load_hg_tokenizer(folder / "hg", HgTokenizerConfig(eos_token="<|end_of_text|>"))
+
+    return hg, folder / "hg"
+
+
+@pytest.mark.parametrize("kind", ["unigram", "llama2", "tiktoken", "llama3", "hg"])
+def test_prompts_have_the_same_tokens(kind: str, tmp_path: Path) -> None:
+    import transformers
+
+    tokenizer, file = load(kind, tmp_path)
+
+    transformers.LlamaConfig().save_pretrained(tmp_path / "out")
+
+    complete_export(tmp_path / "out", tokenizer, file, ())
+
+    auto: Any = transformers.AutoTokenizer
+
+    theirs = auto.from_pretrained(tmp_path / "out")
+
+    encode, (prompt, _) = tokenizer.create_raw_encoder(), prompt_formats(tokenizer)
+
+    for text in TEXTS:
+        assert theirs(text)["input_ids"] == prompt(encode(text)).tolist(), text
+
+    info = tokenizer.vocab_info
+
+    for kind in ("bos", "eos", "pad", "unk"):
+        expected = getattr(info, f"{kind}_idx")
+
+        if expected is not None:
+            assert getattr(theirs, f"{kind}_token_id") == expected
+
+    assert theirs.bos_token_id is not None
+
+    # A translation comes back as it is in a corpus.
+    for text in texts(10):
+        assert theirs.decode(encode(text)) == text
+
+
+def test_what_has_no_counterpart_is_told(tmp_path: Path) -> None:
+    library()
+
+    with pytest.raises(ModelError, match="Models of the family s2t_conformer have no counterpart"):
+        find_converter("s2t_conformer")
+
+    with pytest.raises(ModelError, match=r"only those of mBART, NLLB and language models are exp"):
+        complete_export(tmp_path, object(), tmp_path, ())  # type: ignore[arg-type]
