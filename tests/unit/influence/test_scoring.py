@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fairseq2_jest.embedding.tokens import TokenizedPairs
-from fairseq2_jest.influence import products
+from fairseq2_jest.influence import scoring
 from fairseq2_jest.influence.curvature import LayerCurvature, decompose
 from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.directions import (
@@ -155,7 +155,7 @@ def test_neither_batches_nor_pieces_matter(
 
     together = score(gradient_pass(learner, max_num_tokens=10_000))
 
-    monkeypatch.setattr(products, "_MAX_ELEMENTS", max_elements)
+    monkeypatch.setattr(scoring, "_MAX_PRODUCT_ELEMENTS", max_elements)
 
     alone = score(gradient_pass(learner, max_num_tokens=1))
 
