@@ -37,8 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.reference_backends", description=__doc__
     )
-    parser.add_argument("--pairs", type=int, default=96, help="pairs of a round")
-    parser.add_argument("--rounds", type=int, default=6, help="how often each is timed")
+    parser.add_argument("--pairs", type=int, default=64, help="pairs of a round")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is timed")
     parser.add_argument("--layers", type=int, default=12, help="layers of the model")
     parser.add_argument(
         "--int8",

@@ -18,11 +18,16 @@ from benchmarks.influence.setup import POOL
 from fairseq2_jest.corpus.builtin import BuiltinConfig
 from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus, open_parallel_text
+from fairseq2_jest.corpus.prompt import Prompt, PromptConfig
 from fairseq2_jest.embedding.builtin_tokenizer import BUILTIN_TOKENIZER
+from fairseq2_jest.embedding.prompting import PromptTokenizer
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.selection.tokenizing import PairTokenizer
 
 MAX_SEQ_LEN = 96
+
+MAX_PROMPTED_LEN = 256
+"""Of prompt and response together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +39,19 @@ class BuiltIn:
     tokenizer: Tokenizer
 
 
-def open_builtin(num_seeds: int, *, num_pool_pairs: int | None = None, seed: int = 1) -> BuiltIn:
+def open_builtin(
+    num_seeds: int, *, num_pool_pairs: int | None = None, seed: int = 1, prompted: bool = False
+) -> BuiltIn:
     """The labelled pool, and clean pairs of another part; initialises fairseq2, with one thread.
 
     :param num_pool_pairs: The size of a clean pool in its place.
+    :param prompted: Whether pairs are put to a decoder-only model, by the paper's prompt.
     """
     torch.set_num_threads(1)
 
     init_fairseq2(no_progress=True)
 
-    tokenizer = load_tokenizer(BUILTIN_TOKENIZER)
+    tokenizer = load_tokenizer(f"{BUILTIN_TOKENIZER}-lm" if prompted else BUILTIN_TOKENIZER)
 
     pool_config = (
         BuiltinConfig(**POOL)
@@ -63,8 +71,13 @@ def open_builtin(num_seeds: int, *, num_pool_pairs: int | None = None, seed: int
 
     pool, trusted = data.open("pool"), data.open("trusted")
 
-    def reader(corpus: Corpus) -> PairTokenizer:
-        return PairTokenizer(corpus, tokenizer, max_seq_len=MAX_SEQ_LEN)
+    def reader(corpus: Corpus) -> PairReader:
+        if not prompted:
+            return PairTokenizer(corpus, tokenizer, max_seq_len=MAX_SEQ_LEN)
+
+        prompt = Prompt(PromptConfig())
+
+        return PromptTokenizer(corpus, tokenizer, prompt, max_seq_len=MAX_PROMPTED_LEN)
 
     rows = np.random.default_rng(seed).permutation(len(trusted))[:num_seeds]
 

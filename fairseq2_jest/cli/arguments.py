@@ -124,7 +124,7 @@ def export_parser() -> ArgumentParser:
         prog="fairseq2 mt export",
         description="Write a model with its tokenizer as a folder that transformers loads; of a "
         "run, with a model card.",
-        epilog="Models are mBART or NLLB.",
+        epilog="Models are mBART, NLLB, or language models of the families llama, mistral and hg.",
         allow_abbrev=False,
     )
 

@@ -292,6 +292,20 @@ def test_round_trips_by_two_models_are_never_mixed(
     assert result(out) == result(whole)
 
 
+def test_a_forward_model_that_nobody_asks_for_is_told(
+    alone: Path, run: Path, text: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    shutil.copytree(alone, out)
+
+    finish(start(out, run, text, *SAMPLING, f"forward.run.path={run}"))
+
+    assert "forward is not used: filters.min_round_trip_chrf is not given." in log_of(out)
+    assert result(out) == result(alone)
+    assert not (out / "round_trip").exists()
+
+
 def test_a_fine_tune_takes_synthetic_pairs_beside_its_own(alone: Path, tmp_path: Path) -> None:
     finished = run_program(
         *("mt", "finetune", "out", "--preset", "demo-iid", "--no-rich"),
@@ -326,7 +340,7 @@ def test_a_fine_tune_takes_synthetic_pairs_beside_its_own(alone: Path, tmp_path:
         (["forward={}"], "Either `run.path` or `model` must be given"),
         (
             ["filters.min_round_trip_chrf=30", "forward={run: {path: nowhere}}"],
-            "run.path must be the output directory of a run of mt finetune",
+            "forward: run.path must be the output directory of a run of mt finetune",
         ),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -17,13 +16,11 @@ from torch import Tensor
 from benchmarks import DIRECTION
 from benchmarks.arms import ArmResult, ValidationPoint
 from benchmarks.demo import regime
-from benchmarks.influence import gdig, planted_noise, retraining, speed
+from benchmarks.influence import gdig, planted_noise, retraining
 from benchmarks.influence.choosing import at_random, clean_at_random, everything
 from benchmarks.influence.gdig import ARMS, LEADING
 from benchmarks.influence.lab import Lab, Setting
 from benchmarks.influence.pools import Pool
-from benchmarks.influence.speed import OURS, SIDES
-from benchmarks.influence.speed_side import MAX_NUM_TOKENS, SHAPES, create_model
 from fairseq2_jest.corpus.builtin import BuiltinConfig
 from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import open_parallel_text
@@ -157,46 +154,6 @@ def test_what_is_foretold_agrees_by_sign_and_by_rank() -> None:
 
     assert told["right_signs"] == 0.75
     assert told["spearman"] == pytest.approx(0.4)
-
-
-def test_rates_are_compared_at_each_size_of_the_pool() -> None:
-    def run(side: str, pairs: int, seconds: float) -> Mapping[str, object]:
-        return {
-            "side": side,
-            "pairs": pairs,
-            "curvature_seconds": 1.0,
-            "scoring_seconds": seconds,
-            "start_bytes": 1e8,
-            "peak_bytes": 3e8,
-        }
-
-    theirs = SIDES[1]
-
-    text = speed.table(
-        [run(theirs, 100, 5.0), run(OURS, 100, 2.0), run(OURS, 100, 2.0), run(OURS, 900, 3.0)]
-    )
-
-    assert f"| 100 | {OURS} | 2 | 1.0 s | 2.0 s | 50 |  | 300 MB (+200) |  |" in text
-    assert f"| 100 | {theirs} | 1 | 1.0 s | 5.0 s | 20 | 2.5 | 300 MB (+200) |  |" in text
-    assert text.splitlines()[-1].startswith(f"| 900 | {OURS} | 1 | 1.0 s | 3.0 s | 300 |")
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_both_sides_can_track_the_layers_of_the_model(shape: str) -> None:
-    learner = create_model(shape, tokenizer())
-
-    layers = find_layers(learner, LayersConfig(stride=SHAPES[shape]["stride"]))
-
-    assert len(layers) == 8
-    assert all(isinstance(layer.module, torch.nn.Linear) for layer in layers)
-
-    wrapped = PairModel(learner, tokenizer(), device=CPU, max_num_tokens=MAX_NUM_TOKENS)
-
-    (batch,) = GradientPass(wrapped, layers, device=CPU).run(
-        random_pairs(3, seed=1, max_len=9), [0, 1, 2], reduction="sum"
-    )
-
-    assert batch.layers.keys() == {layer.name for layer in layers}
 
 
 @pytest.fixture(scope="module")

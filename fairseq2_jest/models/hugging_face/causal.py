@@ -122,7 +122,8 @@ class WrappedConverter(HuggingFaceConverter):
         # A config of somebody's own may hold what the class does not know.
         known = type(native)()
 
-        data = {key: value for key, value in native.to_dict().items() if hasattr(known, key)}
+        # Not the values of the dictionary: configs in this one, such as MPT's, are such there, too.
+        data = {key: getattr(native, key) for key in native.to_dict() if hasattr(known, key)}
 
         # The weights are exported as they are, whatever they were.
         for key in ("dtype", "torch_dtype", "architectures"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.models.hg import HuggingFaceConfig
@@ -16,6 +16,9 @@ from fairseq2_jest.models.hugging_face.language_tokenizer import language_tokeni
 from fairseq2_jest.models.hugging_face.nllb import FAIRSEQ2_ORDER
 from fairseq2_jest.models.hugging_face.tokenizer import TranslationTokenizer
 from fairseq2_jest.models.hugging_face.vocabulary import reordered
+
+_LENGTH_WITHOUT_LIMIT: Final = 8192
+"""What fairseq2 takes where a model of transformers names no limit."""
 
 
 def complete_export(
@@ -67,11 +70,18 @@ def complete_export(
 
     kls: Any = transformers.GenerationConfig
 
-    generation = kls(
-        **ids, num_beams=5, early_stopping=True, max_length=config.max_position_embeddings
-    )
+    generation = kls(**ids, num_beams=5, early_stopping=True, max_length=_max_length(config))
 
     generation.save_pretrained(folder)
+
+
+def _max_length(config: Any) -> int:
+    for name in ("max_position_embeddings", "max_seq_len"):
+        if (length := getattr(config, name, None)) is not None:
+            return int(length)
+
+    # Such as BLOOM, whose positions have no end.
+    return _LENGTH_WITHOUT_LIMIT
 
 
 def _decoder_ids(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq2.recipe.config import (
@@ -14,6 +16,7 @@ from fairseq2.runtime.dependency import DependencyResolver
 from typing_extensions import override
 
 from fairseq2_jest.cli.config import ConfigSources, load_config, with_defaults
+from fairseq2_jest.cli.usage import UsageError
 from fairseq2_jest.corpus.pair import parse_direction
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
 from fairseq2_jest.recipes.nested_run import run_within
@@ -40,7 +43,9 @@ class ForwardTranslation:
         self.sources_file = output_dir / FOLDER_NAME / "sources.txt"
 
         self._config = forward_config(config, InputConfig(path=self.sources_file, format="text"))
-        self._config.complete(resolver)
+
+        with _naming_section():
+            self._config.complete(resolver)
 
     def __call__(self, num_lines: int) -> Shards:
         """Translates what is missing, all processes together, while they have no gang.
@@ -100,7 +105,7 @@ def check_forward(config: BacktranslateConfig) -> str:
     # The assets are others than those of the way back.
     recipe = _WithDefaults(forward_config(config, InputConfig()))
 
-    with load_config(recipe, ConfigSources()) as (forward, _):
+    with _naming_section(), load_config(recipe, ConfigSources()) as (forward, _):
         assert isinstance(forward, TranslateConfig)
 
         direction = parse_direction(forward.direction)
@@ -108,6 +113,15 @@ def check_forward(config: BacktranslateConfig) -> str:
         check_translator(forward, direction)
 
         return f"forward model: {name_of_model(forward)}, {direction}"
+
+
+@contextmanager
+def _naming_section() -> Iterator[None]:
+    """The way back has fields of the same names."""
+    try:
+        yield
+    except UsageError as ex:
+        raise UsageError(f"forward: {ex}") from ex
 
 
 class _WithDefaults(TranslateRecipe):

@@ -47,6 +47,8 @@ class BacktranslateRecipe(Recipe):
 
         if config.filters.min_round_trip_chrf is not None:
             forward = ForwardTranslation(config, context.output_dir, context.resolver)
+        elif config.forward is not None:
+            log.warning("forward is not used: filters.min_round_trip_chrf is not given.")
 
         direction = parse_direction(config.direction)
 

@@ -46,7 +46,7 @@ RULES: Final[dict[str, Callable[[str, Path], None]]] = {
     r"fairseq2 mt evaluate OUT .+": check_evaluate,
     r"python -m fairseq2_jest\..+|fairseq2 mt \w+ all/.+": check_together,
     r"uv .+": check_uv,
-    r"pip install 'sacrebleu.+": check_requirement,
+    r"pip install '(sacrebleu|\.)\[\w+\]'": check_requirement,
     r"torchrun --no-python --nproc-per-node 4": check_torchrun,
     r"fairseq2 mt export OUT RUN": check_export,
     r"fairseq2 mt export OUT RUN --adapter": check_adapter_export,

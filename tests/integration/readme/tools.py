@@ -81,7 +81,9 @@ def check_uv(command: str, folder: Path) -> None:
 
 
 def check_requirement(command: str, folder: Path) -> None:
-    """sacrebleu has an extra of this name."""
-    (extra,) = re.findall(r"\[(\w+)\]", command)
+    """sacrebleu, or this package, has an extra of this name."""
+    ((name, extra),) = re.findall(r"'([\w.]+)\[(\w+)\]'", command)
 
-    assert extra in (metadata("sacrebleu").get_all("Provides-Extra") or [])
+    package = "fairseq2_jest" if name == "." else name
+
+    assert extra in (metadata(package).get_all("Provides-Extra") or [])

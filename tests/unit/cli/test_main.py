@@ -51,6 +51,14 @@ def test_help_lists_every_command_and_nothing_else(cli: Cli) -> None:
     assert listed == [*(c.name for c in COMMANDS), *(t.name for t in TOOLS), "presets", "check"]
 
 
+def test_help_of_export_names_all_kinds_of_models(cli: Cli) -> None:
+    _, out, _ = cli("mt", "export", "--help")
+
+    end = out.split("\n\n")[-1]
+
+    assert all(name in end for name in ("mBART", "NLLB", "llama", "mistral", "hg"))
+
+
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [

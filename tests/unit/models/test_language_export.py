@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 import torch
 from fairseq2.data.tokenizers import Tokenizer
-from fairseq2.models.hg import HgTokenizerConfig, load_hg_tokenizer, save_hugging_face_model
+from fairseq2.models.hg import (
+    HgTokenizerConfig,
+    HuggingFaceModelConfig,
+    load_hg_tokenizer,
+    save_hugging_face_model,
+    wrap_hg_model_if_causal_lm,
+)
 from fairseq2.models.llama import LLaMAConfig, create_llama_model
 from fairseq2.models.llama.tokenizer import LLaMATokenizerConfig, load_llama_tokenizer
 from fairseq2.models.mistral import MistralConfig, create_mistral_model
@@ -118,6 +124,56 @@ def test_logits_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
     assert (generation.bos_token_id, generation.eos_token_id) == (1, 2)
     assert generation.decoder_start_token_id is None
     assert theirs.config.pad_token_id is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "max_length"),
+    [
+        # Its positions have no end.
+        ("Bloom", {"hidden_size": 16, "n_layer": 1, "n_head": 2}, 8192),
+        # There is a config in its config.
+        ("Mpt", {"d_model": 16, "n_layers": 1, "n_heads": 2, "max_seq_len": 32}, 32),
+    ],
+)
+@torch.no_grad()
+def test_models_of_transformers_come_back_whatever_their_configs_are(
+    kind: str, values: dict[str, Any], max_length: int, tmp_path: Path
+) -> None:
+    import transformers
+
+    library()
+
+    auto: Any = transformers.AutoModelForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+
+        theirs = auto.from_config(getattr(transformers, f"{kind}Config")(vocab_size=200, **values))
+
+    theirs.eval().save_pretrained(tmp_path / "before")
+
+    config = HuggingFaceModelConfig(hf_name=str(tmp_path / "before"))
+
+    converter, folder = find_converter("hg"), tmp_path / "after"
+
+    hg_config = converter.to_hg_config(config)
+
+    weights = wrap_hg_model_if_causal_lm(theirs, config).state_dict()
+
+    save_hugging_face_model(folder, converter.to_hg_state_dict(weights, config), hg_config)
+
+    complete_export(folder, language_tokenizer(), sentencepiece_file(), (), hg_config)
+
+    back, report = auto.from_pretrained(folder, output_loading_info=True)
+
+    assert not any(report.values())
+    assert back.generation_config.max_length == max_length
+
+    seqs = torch.arange(20)[None]
+
+    torch.testing.assert_close(
+        back.eval()(input_ids=seqs).logits, theirs(input_ids=seqs).logits, rtol=0.0, atol=1e-6
+    )
 
 
 def llama2_file(folder: Path) -> Path:

@@ -1,0 +1,60 @@
+"""What is compared, and at which models; imported in the environments of all sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+OURS: Final = "this package"
+
+OURS_WHOLE: Final = "this package, full rank"
+
+BERGSON: Final = "bergson"
+
+_RANK: Final = 16
+
+KRONFLUENCE: Final = (f"kronfluence, rank {_RANK}", "kronfluence, full rank")
+
+RANKS: Final[Mapping[str, int | None]] = {
+    OURS: _RANK,
+    OURS_WHOLE: None,
+    KRONFLUENCE[0]: _RANK,
+    KRONFLUENCE[1]: None,
+    BERGSON: None,
+}
+"""All sides, and what rank they keep of a seed's gradient; ``None`` for the whole of it."""
+
+NUM_CURVATURE_PAIRS: Final = 256
+"""The first of the pool."""
+
+MAX_NUM_TOKENS: Final = 2048
+"""Tokens in a batch, padding included."""
+
+DAMPING: Final = 0.1
+"""Relative to the mean eigenvalue of a layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A model of random weights, and what of it is tracked."""
+
+    kind: Literal["nllb", "llama"]
+    model_dim: int
+    ffn_inner_dim: int
+    num_layers: int
+    """Of each stack."""
+    stride: int
+    """Every how many layers' FFNs are tracked."""
+    prompted: bool = True
+    """Whether a decoder-only model is given a prompt with the source before the target."""
+
+
+SHAPES: Final[Mapping[str, Shape]] = {
+    "tiny": Shape(kind="nllb", model_dim=128, ffn_inner_dim=512, num_layers=2, stride=1),
+    "small": Shape(kind="nllb", model_dim=256, ffn_inner_dim=1024, num_layers=6, stride=3),
+    "llama": Shape(kind="llama", model_dim=256, ffn_inner_dim=1024, num_layers=6, stride=3),
+    "llama-bare": Shape(
+        kind="llama", model_dim=256, ffn_inner_dim=1024, num_layers=6, stride=3, prompted=False
+    ),
+}
