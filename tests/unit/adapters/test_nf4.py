@@ -18,17 +18,13 @@ from fairseq2_jest.adapters.size import TrainedSize
 from fairseq2_jest.models.nf4 import Nf4Linear
 from tests.unit.adapters.families import FAMILIES, NUM_TARGETS, build, disturb, logits
 from tests.unit.adapters.test_lora import VARIANTS, attach, merge
+from tests.unit.models.test_nf4 import error
 
 pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: make setup")
 
 
 def attach_nf4(family: str, **options: Any) -> Module:
     return attach(family, build(family), base_dtype="nf4", **options)
-
-
-def error(actual: Tensor, expected: Tensor) -> float:
-    """The length of the difference for each of what is expected."""
-    return ((actual - expected).norm() / expected.norm()).item()
 
 
 def in_float32(model: Module) -> Module:
@@ -152,9 +148,9 @@ def test_an_empty_model_goes_on_from_a_checkpoint_bit_for_bit(
     ):
         assert actual.equal(expected), name
 
-    expected, actual = (logits("nllb", in_float32(each)) for each in (model, resumed))
+    before, after = (logits("nllb", in_float32(each)) for each in (model, resumed))
 
-    assert actual.equal(expected)
+    assert after.equal(before)
 
 
 def test_it_computes_what_transformers_bitsandbytes_and_peft_do(tmp_path: Path) -> None:

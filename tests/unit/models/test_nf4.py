@@ -49,7 +49,7 @@ def held(layer: Nf4Linear) -> tuple[Tensor, Tensor]:
 
 def error(actual: Tensor, expected: Tensor) -> float:
     """The length of the difference for each of what is expected."""
-    return ((actual - expected).norm() / expected.norm()).item()
+    return float(((actual - expected).norm() / expected.norm()).detach())
 
 
 def test_weights_are_the_nearest_of_the_sixteen_numbers_of_the_paper() -> None:
