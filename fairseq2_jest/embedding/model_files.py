@@ -181,8 +181,8 @@ def _no_onnx_file(name: str, onnx_file: str, files: list[str]) -> EmbeddingError
         )
     return EmbeddingError(
         f"The reference model {name} has no {onnx_file}: export it once, in Python, by "
-        f"SentenceTransformer({name!r}, backend='onnx').save_pretrained('FOLDER'), and set `model` "
-        "to that folder."
+        f"SentenceTransformer({name!r}, backend='onnx').save_pretrained('FOLDER'), set `model` to "
+        f"that folder, and leave `file_name` out for the {DEFAULT_ONNX_FILE} that it then has."
     )
 
 

@@ -1,4 +1,4 @@
-"""How influences and features lie in a store; NaN stays what it is."""
+"""How influences and features lie in a store; a row of NaN, which is not scored, stays that."""
 
 from __future__ import annotations
 

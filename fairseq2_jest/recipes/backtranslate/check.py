@@ -54,8 +54,7 @@ def check(config: BacktranslateConfig) -> list[str]:
 
     lines += [f"pairs: {direction}", f"model: {name_of_model(config)}, {reverse}"]
 
-    if config.filters.min_round_trip_chrf is not None:
-        lines.append(check_forward(config))
+    lines += check_forward(config)
 
     reference = config.reference_encoder.config
 

@@ -95,13 +95,17 @@ def forward_config(config: BacktranslateConfig, source: InputConfig) -> Translat
     return forward
 
 
-def check_forward(config: BacktranslateConfig) -> str:
-    """Looks at the forward model without its weights, and returns a line about it.
+def check_forward(config: BacktranslateConfig) -> list[str]:
+    """Looks at the forward model, if there is to be one, without its weights, and returns lines
+    about it.
 
     :raises CorpusError: The tokenizer lacks a language.
     :raises TrainingError: The model does not fit the tokenizer or the length of sources.
     :raises UsageError: There is no such run or model.
     """
+    if config.filters.min_round_trip_chrf is None:
+        return []
+
     # The assets are others than those of the way back.
     recipe = _WithDefaults(forward_config(config, InputConfig()))
 
@@ -112,7 +116,7 @@ def check_forward(config: BacktranslateConfig) -> str:
 
         check_translator(forward, direction)
 
-        return f"forward model: {name_of_model(forward)}, {direction}"
+        return [f"forward model: {name_of_model(forward)}, {direction}"]
 
 
 @contextmanager

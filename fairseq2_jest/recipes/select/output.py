@@ -81,17 +81,15 @@ def write_diagnosis(folder: Path, diagnosis: Diagnosis) -> None:
 
 
 def read_diagnosis(folder: Path) -> Diagnosis | None:
-    """What :func:`write_diagnosis` wrote; ``None`` where it did not."""
-    file = folder / DIAGNOSIS_NAME
+    """What :func:`write_diagnosis` wrote; ``None`` where it did not, or somebody changed it."""
+    try:
+        values = json.loads((folder / DIAGNOSIS_NAME).read_text(encoding="utf-8"))
 
-    if not file.is_file():
+        layers = [LayerDiagnosis(**layer) for layer in values["layers"]]
+
+        return Diagnosis(**{**values, "layers": layers})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-
-    values = json.loads(file.read_text(encoding="utf-8"))
-
-    values["layers"] = [LayerDiagnosis(**layer) for layer in values["layers"]]
-
-    return Diagnosis(**values)
 
 
 def write_parquet(file: Path, batches: Iterator[Any]) -> None:

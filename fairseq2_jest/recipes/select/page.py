@@ -163,7 +163,8 @@ def _histogram(
 
 def _diagnosis(diagnosis: Diagnosis, out: Path) -> list[str]:
     facts = [
-        f"What low rank leaves out of the seeds' energy: {format_share(diagnosis.discarded_energy)}"
+        "What low rank leaves out of the seeds' preconditioned gradients (of their squared norm): "
+        f"{format_share(diagnosis.discarded_energy)}."
     ]
 
     if diagnosis.raw_correlation is not None:
