@@ -26,10 +26,6 @@ class Command:
     check: str
     """What ``mt check`` calls, as ``module:function``; takes the config, returns lines."""
 
-    before: str | None = None
-    """What is called before it starts, likewise; takes the config. Looks at what the recipe would
-    come to late."""
-
 
 COMMANDS: Final[tuple[Command, ...]] = (
     Command(
@@ -55,7 +51,6 @@ COMMANDS: Final[tuple[Command, ...]] = (
         help="make synthetic pairs of monolingual target text, filtered and ready for finetune",
         recipe="fairseq2_jest.recipes.backtranslate.recipe:BacktranslateRecipe",
         check="fairseq2_jest.recipes.backtranslate.check:check",
-        before="fairseq2_jest.recipes.backtranslate.forward:check_forward",
     ),
     Command(
         name="translate",

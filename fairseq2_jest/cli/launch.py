@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 from fairseq2.logging import log
@@ -39,10 +38,6 @@ def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
     with load_config(recipe, _sources(preset, options)) as (config, resolver):
         if not options.dump_config:
             check_paths(config, resolver)
-
-            if command.before is not None:
-                with _own_errors_as_usage(config):
-                    load_object(command.before)(config)
 
     output_dir = options.output_dir
 
@@ -87,22 +82,16 @@ def check(command: Command, preset: Preset | None, options: Namespace) -> None:
     with load_config(recipe, _sources(preset, options)) as (config, resolver):
         check_paths(config, resolver)
 
-        with _own_errors_as_usage(config):
-            lines: list[str] = list(load_object(command.check)(config))
+        try:
+            with told_in_one_sentence(config):
+                lines: list[str] = list(load_object(command.check)(config))
 
-            # Last, since it may wait for the network.
-            check_downloads(config, resolver)
+                # Last, since it may wait for the network.
+                check_downloads(config, resolver)
+        except own_errors() as ex:
+            raise UsageError(str(ex)) from ex
 
     print("\n".join(lines))
-
-
-@contextmanager
-def _own_errors_as_usage(config: object) -> Iterator[None]:
-    try:
-        with told_in_one_sentence(config):
-            yield
-    except own_errors() as ex:
-        raise UsageError(str(ex)) from ex
 
 
 def _sources(preset: Preset | None, options: Namespace) -> ConfigSources:

@@ -355,18 +355,6 @@ def test_what_is_wrong_is_said_in_one_sentence(
     assert not (tmp_path / "out" / "shards").exists()
 
 
-def test_what_is_wrong_forward_is_said_before_there_is_anything(
-    run: Path, text: Path, tmp_path: Path
-) -> None:
-    forward = ("filters.min_round_trip_chrf=30", f"forward.run.path={run}")
-
-    finished = start(tmp_path / "out", run, text, *forward, "forward.run.checkpoint=7").wait()
-
-    assert finished.code == 2, finished.err[-2000:]
-    assert "forward: run.checkpoint" in finished.err and "Traceback" not in finished.err
-    assert not (tmp_path / "out" / "config.yaml").exists()
-
-
 def test_check_tells_what_would_be_translated(run: Path, text: Path, tmp_path: Path) -> None:
     finished = run_program(
         *("mt", "check", "backtranslate", "--preset", "demo-backtranslate"),
