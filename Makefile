@@ -42,10 +42,11 @@ test: setup ## run everything that CI runs: ruff, mypy, unit and integration tes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/integration
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/unit tests/integration
 
-test-faults: setup ## run the long fault tests: kill and resume at ten points
+test-faults: setup ## run the long tests: kill and resume at ten points, bases in 4 bits
 	$(BIN)/python -m pytest tests/fault
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/integration
 
 demo: setup ## train on the built-in corpus with and without joint selection, and compare
 	$(BIN)/python -m benchmarks.demo

@@ -36,6 +36,7 @@ def rounded(weight: Tensor) -> Tensor:
     return values
 
 
+@pytest.mark.slow
 def test_it_learns_resumes_bit_for_bit_and_is_exported(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "base", "nllb", shuffled=True, max_position_embeddings=128)
 
