@@ -25,7 +25,8 @@ def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     folder.mkdir(parents=True)
 
-    monkeypatch.setattr(_data, "__path__", [str(tmp_path / "data")])
+    # The cards are found beside, whatever was imported before.
+    monkeypatch.setattr(_data, "__path__", [str(tmp_path / "data"), *_data.__path__])
     monkeypatch.setattr(cli_main, "COMMANDS", (TINY,))
     monkeypatch.chdir(tmp_path)
 
