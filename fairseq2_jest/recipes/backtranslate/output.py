@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -16,6 +16,7 @@ from fairseq2_jest.corpus.manifest import REJECTS_NAME
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.corpus.prepare import PreparedCorpus, reject_line
 from fairseq2_jest.corpus.records import Reject, excerpt
+from fairseq2_jest.files import replacing
 from fairseq2_jest.translation.errors import writing
 
 _ROWS_AT_ONCE = 8192
@@ -59,31 +60,25 @@ class SyntheticCorpus:
 
         :raises fairseq2_jest.translation.errors.TranslationError: A file cannot be written.
         """
-        scratches = {file: file.with_name(f".{file.name}.tmp") for file in self._files}
-
-        with writing(self.file):
+        # They take their places from the last to the first: what the config names is there.
+        with (
+            writing(self.file),
+            replacing(self.config_file) as config,
+            replacing(self.file) as table,
+            replacing(self.rejects_file) as rejects,
+        ):
             # The lines that were not translated come first.
-            shutil.copyfile(self._prepared.folder / REJECTS_NAME, scratches[self.rejects_file])
+            shutil.copyfile(self._prepared.folder / REJECTS_NAME, rejects)
 
-            with ExitStack() as stack:
-                self._table = stack.enter_context(pq.ParquetWriter(scratches[self.file], _SCHEMA))
-                self._rejects = stack.enter_context(
-                    scratches[self.rejects_file].open("a", encoding="utf-8", newline="\n")
-                )
-
+            with (
+                pq.ParquetWriter(table, _SCHEMA) as self._table,
+                rejects.open("a", encoding="utf-8", newline="\n") as self._rejects,
+            ):
                 yield
 
                 self._flush()
 
-            scratches[self.config_file].write_text(self._config(), encoding="utf-8")
-
-            # The config last: what it names is there.
-            for file, scratch in scratches.items():
-                scratch.replace(file)
-
-    @property
-    def _files(self) -> tuple[Path, ...]:
-        return self.rejects_file, self.file, self.config_file
+            config.write_text(self._config(), encoding="utf-8")
 
     def add(self, pair: SyntheticPair) -> None:
         """Adds a pair to train on."""

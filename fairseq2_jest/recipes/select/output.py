@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
-from fairseq2_jest.files import write_json
+from fairseq2_jest.files import replacing, write_json
 from fairseq2_jest.influence.diagnosis import Diagnosis, LayerDiagnosis
 from fairseq2_jest.influence.rule import ScoreSummary
 from fairseq2_jest.recipes.select.choosing import Choice
@@ -94,17 +94,13 @@ def read_diagnosis(folder: Path) -> Diagnosis | None:
 
 def write_parquet(file: Path, batches: Iterator[Any]) -> None:
     """Writes all or nothing, a row group for each batch."""
-    scratch = file.with_name(f".{file.name}.tmp")
-
     first = next(batches)
 
-    with pq.ParquetWriter(scratch, first.schema) as writer:
+    with replacing(file) as scratch, pq.ParquetWriter(scratch, first.schema) as writer:
         writer.write_batch(first)
 
         for batch in batches:
             writer.write_batch(batch)
-
-    scratch.replace(file)
 
 
 def _nullable(values: NDArray[np.float32]) -> Any:

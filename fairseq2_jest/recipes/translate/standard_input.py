@@ -9,6 +9,7 @@ from pathlib import Path
 from fairseq2.gang import Gang
 from fairseq2.logging import log
 
+from fairseq2_jest.files import replacing
 from fairseq2_jest.translation.errors import TranslationError
 
 STANDARD_INPUT_NAME = "stdin"
@@ -46,9 +47,5 @@ def _save(file: Path) -> None:
 
         log.info("Reading lines from the terminal; end them with Ctrl+D.")
 
-    scratch = file.with_name(f".{file.name}.tmp")
-
-    with scratch.open("wb") as copy:
+    with replacing(file) as scratch, scratch.open("wb") as copy:
         shutil.copyfileobj(stream.buffer, copy)
-
-    scratch.replace(file)
