@@ -18,6 +18,7 @@ from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.influence.diagnosis import Diagnosis, diagnose_layers, mean_correlation
 from fairseq2_jest.influence.directions import (
     Directions,
+    concatenate,
     discarded_energy,
     raw_directions,
     reorder,
@@ -232,14 +233,13 @@ class PoolScoring:
 
         rows, pairs = candidates.read(sample)
 
-        influences = (
-            PoolScorer(gradients, of_seeds, projection, reduction=reduction)
-            .score(pairs, rows.tolist())
-            .influence
-            for of_seeds in (reorder(directions, numbers), raw)
+        both = concatenate([reorder(directions, numbers), raw])
+
+        scores = PoolScorer(gradients, both, projection, reduction=reduction).score(
+            pairs, rows.tolist()
         )
 
-        return mean_correlation(*influences)
+        return mean_correlation(*scores.influence.chunk(2, dim=1))
 
     def _score_block(self, scorer: PoolScorer, block: int) -> None:
         rows = self.store.rows(block)
