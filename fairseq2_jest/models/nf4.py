@@ -60,6 +60,7 @@ class Nf4Linear(torch.nn.Linear):
     def num_weights(self) -> int:
         return self.out_features * self.in_features
 
+    # Of the layer that peft and others know, in which it is a parameter.
     @property
     def weight(self) -> Tensor:  # type: ignore[override]
         """What the 4 bits stand for. It is not kept.

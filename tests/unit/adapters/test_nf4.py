@@ -164,6 +164,7 @@ def test_it_computes_what_transformers_bitsandbytes_and_peft_do(tmp_path: Path) 
             # Ours are rounded so before they are quantised.
             parameter.copy_(parameter.bfloat16())
 
+    # torch takes what a module lacks for a tensor or a module.
     base.save_pretrained(tmp_path)  # type: ignore[operator]
 
     model = in_float32(attach("hg", base, base_dtype="nf4"))
