@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
+from benchmarks import ROOT
 from benchmarks.embedding_store import Watch, open_corpus
 from benchmarks.markdown import markdown_table
 from benchmarks.random_bert import save_random_bert
@@ -30,7 +31,7 @@ from fairseq2_jest.files import write_json
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-RESULTS: Final = Path(__file__).resolve().parent / "results" / "reference_backends"
+RESULTS: Final = ROOT / "benchmarks" / "results" / "reference_backends"
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, Final
 
 import fairseq2.runtime.dependency
 import torch
@@ -29,6 +29,15 @@ LANGS = {
     "nllb": ("eng_Latn", "deu_Latn"),
 }
 
+LANGUAGE_MODEL_SIZE: Final[dict[str, Any]] = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+"""What makes a config of a decoder-only model of transformers a tiny one's."""
+
 
 def library() -> DependencyResolver:
     """fairseq2's library with the extension, as the process's default."""
@@ -48,23 +57,30 @@ def texts(num: int) -> tuple[str, ...]:
 
 
 def sentencepiece(
-    lines: Sequence[str], vocab_size: int = 400, character_coverage: float = 0.9995
+    lines: Sequence[str],
+    vocab_size: int = 400,
+    *,
+    model_type: str = "unigram",
+    **options: Any,
 ) -> bytes:
-    """A SentencePiece model such as Facebook's: ``<unk> <s> </s>`` first, and no padding."""
+    """A SentencePiece model such as Facebook's: ``<unk> <s> </s>`` first, and no padding.
+
+    :param options: Further ones of its trainer.
+    """
     model = io.BytesIO()
 
     SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
         model_writer=model,
-        model_type="unigram",
+        model_type=model_type,
         vocab_size=vocab_size,
-        character_coverage=character_coverage,
         unk_id=0,
         bos_id=1,
         eos_id=2,
         pad_id=-1,
         num_threads=1,
         minloglevel=2,
+        **options,
     )
 
     return model.getvalue()

@@ -15,7 +15,7 @@ from transformers.utils import hub
 
 from fairseq2_jest.cli.export import run as export
 from fairseq2_jest.models.hugging_face.language_tokenizer import language_tokenizer
-from tests.hugging_face import texts
+from tests.hugging_face import LANGUAGE_MODEL_SIZE, texts
 from tests.integration.runs import chosen, finetune
 from tests.unit.language_models import language_tokenizer as tiny_tokenizer
 from tests.unit.language_models import sentencepiece_file
@@ -44,11 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     config = kls(
         vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **LANGUAGE_MODEL_SIZE,
         max_position_embeddings=256,
         tie_word_embeddings=True,
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from fairseq2_jest.models.mbart import MBartConfig, create_mbart_model
+from tests.hugging_face import LANGUAGE_MODEL_SIZE
 
 VOCAB: Final = 50
 
@@ -64,11 +65,7 @@ def _hugging_face() -> Module:
 
     config = transformers.MistralConfig(
         vocab_size=VOCAB,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **LANGUAGE_MODEL_SIZE,
         tie_word_embeddings=True,
     )
 

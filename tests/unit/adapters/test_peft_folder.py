@@ -22,7 +22,7 @@ from fairseq2_jest.adapters.lora_config import LoraConfig
 from fairseq2_jest.adapters.peft_folder import save_peft_folder
 from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.models.mbart import MBartConfig, create_mbart_model
-from tests.hugging_face import library
+from tests.hugging_face import LANGUAGE_MODEL_SIZE, library
 from tests.unit.adapters.families import SEQ2SEQ, SIZE, VOCAB, disturb
 
 LAYERS: dict[str, Any] = {"num_layers": 2, "num_attn_heads": 4, "num_key_value_heads": 2}
@@ -75,11 +75,7 @@ def hugging_face_config(folder: Path) -> HuggingFaceModelConfig:
     config = kls(
         architectures=["Qwen2ForCausalLM"],
         vocab_size=VOCAB,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **LANGUAGE_MODEL_SIZE,
         tie_word_embeddings=True,
     )
 

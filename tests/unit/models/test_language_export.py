@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from fairseq2.models.llama import LLaMAConfig, create_llama_model
 from fairseq2.models.llama.tokenizer import LLaMATokenizerConfig, load_llama_tokenizer
 from fairseq2.models.mistral import MistralConfig, create_mistral_model
 from fairseq2.nn import BatchLayout
-from sentencepiece import SentencePieceTrainer
 from torch.nn import Module
 
 from fairseq2_jest.corpus.pair import Direction
@@ -30,7 +28,7 @@ from fairseq2_jest.embedding.prompting import prompt_formats
 from fairseq2_jest.models.errors import ModelError
 from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.models.hugging_face.export import complete_export
-from tests.hugging_face import library, texts
+from tests.hugging_face import library, sentencepiece, texts
 from tests.unit.language_models import language_tokenizer, sentencepiece_file
 
 SIZE: dict[str, Any] = {
@@ -178,26 +176,18 @@ def test_models_of_transformers_come_back_whatever_their_configs_are(
 
 def llama2_file(folder: Path) -> Path:
     """As LLaMA 2 and Mistral have it: nothing is normalized, and bytes are tokens."""
-    model = io.BytesIO()
-
-    SentencePieceTrainer.train(
-        sentence_iterator=iter(texts(400)),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=600,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        byte_fallback=True,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        pad_id=-1,
-        num_threads=1,
-        minloglevel=2,
-    )
-
     file = folder / "tokenizer.model"
-    file.write_bytes(model.getvalue())
+
+    file.write_bytes(
+        sentencepiece(
+            texts(400),
+            600,
+            model_type="bpe",
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            byte_fallback=True,
+        )
+    )
 
     return file
 
@@ -293,4 +283,5 @@ def test_what_has_no_counterpart_is_told(tmp_path: Path) -> None:
         find_converter("s2t_conformer")
 
     with pytest.raises(ModelError, match=r"only those of mBART, NLLB and language models are exp"):
+        # Stands for a tokenizer of a kind that nobody knows.
         complete_export(tmp_path, object(), tmp_path, ())  # type: ignore[arg-type]
