@@ -8,6 +8,7 @@ import pytest
 import torch
 from fairseq2.runtime.dependency import DependencyContainer
 
+from fairseq2_jest.cache import CACHE_DIR_VARIABLE, cache_dir
 from fairseq2_jest.embedding.builtin_reference import (
     BuiltinReferenceConfig,
     create_builtin_reference_encoder,
@@ -99,7 +100,14 @@ def test_the_reducible_loss_is_computed_once_and_resumes(
         f"reference_model.path={undisturbed / 'checkpoints' / f'step_{STEPS}' / 'model'}",
     )
 
-    monkeypatch.setenv("FAIRSEQ2_JEST_CACHE_DIR", str(tmp_path / "cache"))
+    cache = tmp_path / "cache"
+    cache.mkdir()
+
+    # All but what has been embedded and scored.
+    for name in ("builtin", "corpora"):
+        (cache / name).symlink_to(cache_dir() / name)
+
+    monkeypatch.setenv(CACHE_DIR_VARIABLE, str(cache))
 
     whole, halved = tmp_path / "whole", tmp_path / "halved"
 
@@ -118,7 +126,7 @@ def test_the_reducible_loss_is_computed_once_and_resumes(
     assert filling_flops(whole) > 0.0
 
     # As if nothing had been scored.
-    rmtree(tmp_path / "cache" / "embeddings")
+    rmtree(cache / "embeddings")
 
     finetune(halved, *reducible, "regime.num_steps=2")
     finetune(halved, *reducible)
