@@ -18,11 +18,7 @@ from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.layers import TrackedLayer
 from fairseq2_jest.recipes.model_kinds import ModelKind
 from fairseq2_jest.recipes.select.config import SelectConfig
-from fairseq2_jest.recipes.select.sections import (
-    ScoringConfig,
-    ScoringModelSection,
-    WarmupSection,
-)
+from fairseq2_jest.recipes.select.sections import ScoringModelSection, WarmupSection
 
 
 def identity_of(
@@ -42,7 +38,7 @@ def identity_of(
         "model": digest_of_model(model),
         "warmup": None if config.warmup is None else _schedule(config.warmup),
         "dtype": str(config.model.dtype),
-        "amp": _mixed_precision(scoring),
+        **_precision(config),
         "pool": pool.digest,
         "seeds": json_sha256([trusted.digest, seed_rows.tolist()]),
         # Stands for the tokenizer, too.
@@ -87,7 +83,7 @@ def warmup_identity(
         **kind.identity(),
         "pool": pool.digest,
         "max_seq_len": config.dataset.max_seq_len,
-        "amp": _mixed_precision(config.scoring),
+        **_precision(config),
         "seed": config.common.seed,
     }
 
@@ -100,5 +96,12 @@ def _schedule(section: WarmupSection) -> dict[str, object]:
     }
 
 
-def _mixed_precision(scoring: ScoringConfig) -> str | None:
-    return str(scoring.amp_dtype) if scoring.amp else None
+def _precision(config: SelectConfig) -> dict[str, object]:
+    scoring, torch = config.scoring, config.common.torch
+
+    return {
+        "amp": str(scoring.amp_dtype) if scoring.amp else None,
+        "allow_tf32": torch.allow_tf32,
+        "fp16_reduced_precision": torch.fp16_reduced_precision,
+        "bf16_reduced_precision": torch.bf16_reduced_precision,
+    }
