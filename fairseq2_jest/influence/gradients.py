@@ -45,13 +45,17 @@ class LayerTokens:
     counted: Tensor
     """Whether a position is no part of the prompt. *Shape:* ``(P)``, bool."""
 
-    def each_gradient(self, num_pairs: int) -> Iterator[Tensor]:
-        """The gradient of each of the N pairs in turn. *Shape of each:* ``(out, in)``."""
+    def each_pair(self, num_pairs: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of each of the N pairs in turn, its rows of :attr:`gradients` and :attr:`inputs`."""
         sizes = torch.bincount(self.pairs, minlength=num_pairs).tolist()
 
         parts = (torch.split(side, sizes) for side in (self.gradients, self.inputs))
 
-        for gradients, inputs in zip(*parts, strict=True):
+        return zip(*parts, strict=True)
+
+    def each_gradient(self, num_pairs: int) -> Iterator[Tensor]:
+        """The gradient of each of the N pairs in turn. *Shape of each:* ``(out, in)``."""
+        for gradients, inputs in self.each_pair(num_pairs):
             yield gradients.T @ inputs
 
     def between(self, left: Tensor, right: Tensor) -> LayerTokens:

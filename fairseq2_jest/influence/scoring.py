@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -12,10 +11,8 @@ from torch import Tensor
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.directions import Directions
 from fairseq2_jest.influence.gradients import GradientPass, LayerTokens, Reduction
+from fairseq2_jest.influence.products import create_products
 from fairseq2_jest.influence.projection import TwoSidedProjection
-
-_MAX_PRODUCT_ELEMENTS: Final = 1 << 24
-"""Numbers for tokens, seeds and ranks that are in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +28,7 @@ class PoolScores:
 
 
 class PoolScorer:
-    """Computes ``I(m, t) = -g_t^T (H + damping)^-1 g_m`` (Eq. 3 and 14) without forming ``g_m``.
-
-    With the seed's preconditioned gradient ``L R^T`` and the pair's gradient a sum over positions
-    of ``d a^T``, it is minus the sum over layers and positions of ``(L^T d) . (R^T a)``.
-    """
+    """Computes ``I(m, t) = -g_t^T (H + damping)^-1 g_m`` (Eq. 3 and 14), layer by layer."""
 
     def __init__(
         self,
@@ -49,8 +42,7 @@ class PoolScorer:
         self._projection = projection
         self._reduction = reduction
 
-        self._lefts = {name: _side_by_side(layer.left) for name, layer in directions.items()}
-        self._rights = {name: _side_by_side(layer.right) for name, layer in directions.items()}
+        self._products = {name: create_products(layer) for name, layer in directions.items()}
 
         self._num_seeds = len(next(iter(directions.values())).left)
 
@@ -83,34 +75,6 @@ class PoolScorer:
         return PoolScores(influence=influence, features=features)
 
     def _influence(self, layers: Mapping[str, LayerTokens], num_pairs: int) -> Tensor:
-        total: Tensor | None = None
+        shares = [self._products[name].of(tokens, num_pairs) for name, tokens in layers.items()]
 
-        for name, tokens in layers.items():
-            left, right = self._lefts[name], self._rights[name]
-
-            step = max(1, _MAX_PRODUCT_ELEMENTS // left.size(1))
-
-            for begin in range(0, len(tokens.pairs), step):
-                part = slice(begin, begin + step)
-
-                products = (tokens.gradients[part] @ left) * (tokens.inputs[part] @ right)
-
-                by_seed = products.view(len(products), self._num_seeds, -1).sum(dim=2)
-
-                # A product, since adding by index comes out differently each time on a GPU.
-                members = tokens.pairs[part] == torch.arange(
-                    num_pairs, device=tokens.pairs.device
-                ).unsqueeze(1)
-
-                share = members.to(by_seed) @ by_seed
-
-                total = share if total is None else total + share
-
-        assert total is not None
-
-        return -total
-
-
-def _side_by_side(matrices: Tensor) -> Tensor:
-    """``(T, n, r)`` to ``(n, T r)``."""
-    return matrices.permute(1, 0, 2).reshape(matrices.size(1), -1).contiguous()
+        return -torch.stack(shares).sum(dim=0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fairseq2_jest.embedding.tokens import TokenizedPairs
-from fairseq2_jest.influence import scoring
+from fairseq2_jest.influence import products
 from fairseq2_jest.influence.curvature import LayerCurvature, decompose
 from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.directions import (
@@ -147,17 +147,42 @@ def test_directions_as_they_are_give_dot_products() -> None:
     torch.testing.assert_close(found.influence, expected, rtol=1e-4, atol=1e-8)
 
 
+def test_products_with_thin_seeds_are_those_with_whole_ones() -> None:
+    run = gradient_pass(trained_model())
+
+    for rank, kind in ((3, products.ThinProducts), (None, products.WholeProducts)):
+        directions = directions_of(run, SEEDS, rank)
+
+        for batch in run.run(POOL, range(11), reduction="mean"):
+            num_pairs = len(batch.places)
+
+            for name, tokens in batch.layers.items():
+                layer = directions[name]
+
+                assert type(products.create_products(layer)) is kind
+
+                thin = products.ThinProducts(layer).of(tokens, num_pairs)
+
+                torch.testing.assert_close(
+                    products.WholeProducts(layer).of(tokens, num_pairs),
+                    thin,
+                    rtol=1e-3,
+                    atol=1e-5 * float(thin.abs().max()),
+                )
+
+
+@pytest.mark.parametrize("rank", [3, None])
 @pytest.mark.parametrize("max_elements", [1, 500])
 def test_neither_batches_nor_pieces_matter(
-    max_elements: int, monkeypatch: pytest.MonkeyPatch
+    max_elements: int, rank: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = trained_model()
 
-    together = score(gradient_pass(learner, max_num_tokens=10_000))
+    together = score(gradient_pass(learner, max_num_tokens=10_000), rank)
 
-    monkeypatch.setattr(scoring, "_MAX_PRODUCT_ELEMENTS", max_elements)
+    monkeypatch.setattr(products, "_MAX_ELEMENTS", max_elements)
 
-    alone = score(gradient_pass(learner, max_num_tokens=1))
+    alone = score(gradient_pass(learner, max_num_tokens=1), rank)
 
     for found, expected in (
         (alone.influence, together.influence),
