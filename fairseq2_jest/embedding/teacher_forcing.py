@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Final
 
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import Device
@@ -18,6 +19,9 @@ from fairseq2_jest.embedding.pair_format import EncoderDecoderFormat, PairFormat
 from fairseq2_jest.embedding.prompting import PromptFormat, join_responses
 from fairseq2_jest.embedding.tokens import TokenizedPairs, layout_of, pad, places_of
 from fairseq2_jest.models.causal_lm import CausalParts
+
+NUM_LOGIT_ROWS: Final = 1024
+"""Tokens to be projected to the vocabulary at once: all of a batch may be gigabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
