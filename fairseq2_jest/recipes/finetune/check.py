@@ -11,6 +11,7 @@ from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, check_reference
 from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
+from fairseq2_jest.evaluation.validation import check_tokenizers
 from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.finetune.comet import FIELD
@@ -31,7 +32,7 @@ def check(config: FinetuneConfig) -> list[str]:
     :raises AdapterError: The adapter does not fit the model or the machine.
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
-    :raises EvaluationError: COMET is asked for, and not there.
+    :raises EvaluationError: COMET or a tokenizer of BLEU is asked for, and not there.
     :raises SelectionError: A super-batch is too large, or the reference model is not named, or has
         another vocabulary.
     :raises TrainingError: A model does not fit the tokenizer or the length of sequences.
@@ -63,6 +64,9 @@ def check(config: FinetuneConfig) -> list[str]:
 
             if corpus.has_synthetic:
                 lines.append(f"  {Mix.of(corpus, config.dataset.synthetic_ratio)}")
+
+        if split == config.dataset.valid_split:
+            check_tokenizers(config.validation, corpus.directions)
 
     model = open_empty_model(context, config.model)
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
-from fairseq2_jest.evaluation.validation import TranslationEvalUnit
+from fairseq2_jest.evaluation.validation import TranslationEvalUnit, check_tokenizers
 from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.recipes.adapting import attach_adapter
 from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir, complete_card
@@ -199,6 +199,8 @@ class FinetuneRecipe(Recipe):
         corpus = dataset.open(config.dataset.valid_split)
 
         kind.check_languages(corpus)
+
+        check_tokenizers(config.validation, corpus.directions)
 
         pair_reader = kind.pair_reader(corpus, max_seq_len=config.dataset.max_seq_len)
 
