@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -131,7 +133,9 @@ def test_logits_that_are_changed_afterwards_are_refused(dtype: torch.dtype) -> N
         logit_scale=3.0,
     )
 
-    inner = CohereForCausalLM(config).to(dtype)
+    inner: Any = CohereForCausalLM(config)
+
+    inner.to(dtype)
 
     with torch.no_grad():
         inner.lm_head.weight.normal_()
@@ -147,7 +151,9 @@ def test_logits_may_be_of_another_type(dtype: torch.dtype) -> None:
 
     config = GPTJConfig(vocab_size=40, n_embd=16, n_layer=1, n_head=2, rotary_dim=4)
 
-    inner = GPTJForCausalLM(config).to(dtype)
+    inner: Any = GPTJForCausalLM(config)
+
+    inner.to(dtype)
 
     parts = CausalParts(HgCausalLMAdapter(inner, max_seq_len=32))
 
