@@ -14,6 +14,7 @@ from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
 from fairseq2_jest.evaluation.validation import check_tokenizers
 from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.empty_model import open_empty_model
+from fairseq2_jest.recipes.export.hook import create_export_tokenizer
 from fairseq2_jest.recipes.finetune.comet import FIELD
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.schedule import schedule_warning
@@ -33,6 +34,7 @@ def check(config: FinetuneConfig) -> list[str]:
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     :raises EvaluationError: COMET or a tokenizer of BLEU is asked for, and not there.
+    :raises ModelError: The run is to export what has no counterpart in transformers.
     :raises SelectionError: A super-batch is too large, or the reference model is not named, or has
         another vocabulary.
     :raises TrainingError: A model does not fit the tokenizer or the length of sequences.
@@ -43,6 +45,9 @@ def check(config: FinetuneConfig) -> list[str]:
     dataset, tokenizer = context.get_dataset_as(ParallelText), context.get_tokenizer()
 
     kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+    if config.regime.export_hugging_face:
+        create_export_tokenizer(context, config.model, config.tokenizer, tokenizer)
 
     lines = []
 

@@ -19,8 +19,7 @@ from fairseq2_jest.evaluation.validation import TranslationEvalUnit, check_token
 from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.recipes.adapting import attach_adapter
 from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir, complete_card
-from fairseq2_jest.recipes.export.export import tokenizer_file
-from fairseq2_jest.recipes.export.hook import complete_exports
+from fairseq2_jest.recipes.export.hook import complete_exports, create_export_tokenizer
 from fairseq2_jest.recipes.finetune.comet import open_comet
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
@@ -88,6 +87,13 @@ class FinetuneRecipe(Recipe):
         check_size(create_selector(context, config.batch_selector), len(corpus))
 
         valid_readers = self._validation_readers(context, dataset, kind)
+
+        export_tokenizer = None
+
+        if config.regime.export_hugging_face:
+            export_tokenizer = create_export_tokenizer(
+                context, config.model, config.tokenizer, tokenizer
+            )
 
         comet = open_comet(config.validation.comet, context) if valid_readers else None
 
@@ -165,14 +171,13 @@ class FinetuneRecipe(Recipe):
 
         trainer = context.create_trainer(unit, reader, valid_units, list(valid_readers.values()))
 
-        if config.regime.export_hugging_face and context.gangs.root.rank == 0:
+        if export_tokenizer is not None and context.gangs.root.rank == 0:
             complete_exports(
                 trainer,
                 context.output_dir,
                 checkpoint_dir(context),
                 tokenizer,
-                config.tokenizer.path
-                or tokenizer_file(str(config.tokenizer.name), context.resolver),
+                export_tokenizer,
                 {direction.target for direction in corpus.directions},
                 _hugging_face_config(context),
             )
