@@ -12,8 +12,10 @@ from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, check_reference
 from fairseq2_jest.embedding.text_stack import create_text_stack
 from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
+from fairseq2_jest.evaluation.validation import check_tokenizers
 from fairseq2_jest.recipes.adapting import check_adapter
 from fairseq2_jest.recipes.empty_model import open_empty_model
+from fairseq2_jest.recipes.export.hook import create_export_tokenizer
 from fairseq2_jest.recipes.finetune.comet import FIELD
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.schedule import schedule_warning
@@ -33,7 +35,8 @@ def check(config: FinetuneConfig) -> list[str]:
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded, or the
         model has fewer layers than the learner shall have.
-    :raises EvaluationError: COMET is asked for, and not there.
+    :raises EvaluationError: COMET or a tokenizer of BLEU is asked for, and not there.
+    :raises ModelError: The run is to export what has no counterpart in transformers.
     :raises SelectionError: A super-batch is too large, or the reference model is not named, or has
         another vocabulary.
     :raises TrainingError: A model does not fit the tokenizer or the length of sequences.
@@ -44,6 +47,9 @@ def check(config: FinetuneConfig) -> list[str]:
     dataset, tokenizer = context.get_dataset_as(ParallelText), context.get_tokenizer()
 
     kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+    if config.regime.export_hugging_face:
+        create_export_tokenizer(context, config.model, config.tokenizer, tokenizer)
 
     lines = []
 
@@ -65,6 +71,9 @@ def check(config: FinetuneConfig) -> list[str]:
 
             if corpus.has_synthetic:
                 lines.append(f"  {Mix.of(corpus, config.dataset.synthetic_ratio)}")
+
+        if split == config.dataset.valid_split:
+            check_tokenizers(config.validation, corpus.directions)
 
     model = open_empty_model(context, config.model)
 

@@ -15,12 +15,11 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
-from fairseq2_jest.evaluation.validation import TranslationEvalUnit
+from fairseq2_jest.evaluation.validation import TranslationEvalUnit, check_tokenizers
 from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.recipes.adapting import attach_adapter
 from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir, complete_card
-from fairseq2_jest.recipes.export.export import tokenizer_file
-from fairseq2_jest.recipes.export.hook import complete_exports
+from fairseq2_jest.recipes.export.hook import complete_exports, create_export_tokenizer
 from fairseq2_jest.recipes.finetune.comet import open_comet
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks, last_full_step
@@ -100,6 +99,13 @@ class FinetuneRecipe(Recipe):
 
         valid_readers = self._validation_readers(context, dataset, kind)
 
+        export_tokenizer = None
+
+        if config.regime.export_hugging_face:
+            export_tokenizer = create_export_tokenizer(
+                context, config.model, config.tokenizer, tokenizer
+            )
+
         comet = open_comet(config.validation.comet, context) if valid_readers else None
 
         model = context.get_model_as(kind.model_class)
@@ -176,14 +182,13 @@ class FinetuneRecipe(Recipe):
 
         trainer = context.create_trainer(unit, reader, valid_units, list(valid_readers.values()))
 
-        if config.regime.export_hugging_face and context.gangs.root.rank == 0:
+        if export_tokenizer is not None and context.gangs.root.rank == 0:
             complete_exports(
                 trainer,
                 context.output_dir,
                 checkpoint_dir(context),
                 tokenizer,
-                config.tokenizer.path
-                or tokenizer_file(str(config.tokenizer.name), context.resolver),
+                export_tokenizer,
                 {direction.target for direction in corpus.directions},
                 _hugging_face_config(context),
             )
@@ -204,6 +209,8 @@ class FinetuneRecipe(Recipe):
         corpus = dataset.open(config.dataset.valid_split)
 
         kind.check_languages(corpus)
+
+        check_tokenizers(config.validation, corpus.directions)
 
         pair_reader = kind.pair_reader(corpus, max_seq_len=config.dataset.max_seq_len)
 

@@ -64,15 +64,24 @@ def test_secrets_stay_out_of_the_log(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
     monkeypatch.setenv("HF_HOME_DIR", "not_secret")
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:pass@word@proxy:3128")
+    monkeypatch.setenv("http_proxy", "me:password@proxy:3128")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://one:password@a/simple https://password@b/")
+    monkeypatch.setenv("ORIGIN", "https://host:8080/path@v1 me@host:path")
 
     _, _, err = cli("mt", "tiny", "out", "--no-rich")
 
-    (log,) = Path("out").glob("**/rank_0.log")
+    (log,) = Path("out").glob("*/logs/rank_0.log")
 
     for text in (err, log.read_text()):
         assert "HF_HOME_DIR=not_secret" in text
         assert "HF_TOKEN=***" in text
+        assert "HTTPS_PROXY=http://***@proxy:3128" in text
+        assert "http_proxy=***@proxy:3128" in text
+        assert "PIP_EXTRA_INDEX_URL=https://***@a/simple https://***@b/" in text
+        assert "ORIGIN=https://host:8080/path@v1 me@host:path" in text
         assert "hf_very_secret" not in text
+        assert "password" not in text and "pass@" not in text
 
     assert os.environ["HF_TOKEN"] == "hf_very_secret"
 
