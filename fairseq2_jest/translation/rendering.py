@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
@@ -69,7 +69,10 @@ class TsvRenderer(Renderer):
 
     @override
     def render(self, line: SourceLine, translation: Translation) -> str:
-        columns = list(line.fields) or [line.text]
+        # Plain text has none, and the keys of an object are none.
+        is_bare = not line.fields or isinstance(line.fields, Mapping)
+
+        columns = [line.text] if is_bare else list(line.fields)
 
         # What was an empty line stays one.
         if columns == [""]:

@@ -108,6 +108,16 @@ def test_tsv_of_text_is_a_corpus(tmp_path: Path) -> None:
     assert rendered(tmp_path / "a.txt", "A\tdog.\n\n", "tsv") == ["A dog.\tEin Hund.", ""]
 
 
+def test_tsv_of_jsonl_is_a_corpus(tmp_path: Path) -> None:
+    content = '{"id": 1, "src": "A\\tdog."}\n{"translation": {"en": "A cat."}}\n{"src": ""}\n'
+
+    assert rendered(tmp_path / "a.jsonl", content, "tsv", scores=True) == [
+        "A dog.\tEin Hund.\t-0.25",
+        "A cat.\tEin Hund.\t-0.25",
+        "",
+    ]
+
+
 def test_jsonl_keeps_the_object(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
 
