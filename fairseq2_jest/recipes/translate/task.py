@@ -14,6 +14,7 @@ from typing_extensions import override
 from fairseq2_jest.files import write_json
 from fairseq2_jest.recipes.translate.blocks import BlockTranslationTask
 from fairseq2_jest.report.units import format_seconds
+from fairseq2_jest.translation.errors import writing
 from fairseq2_jest.translation.rendering import Renderer, write_output
 from fairseq2_jest.translation.shards import Shards
 from fairseq2_jest.translation.source import SourceFile, Survey
@@ -104,7 +105,7 @@ class TranslateTask(BlockTranslationTask):
 
         file = self._output_dir / "not_translated.tsv"
 
-        with file.open("w", encoding="utf-8") as too_long:
+        with writing(file), file.open("w", encoding="utf-8") as too_long:
             too_long.write("line\ttokens\n")
 
             for number, (line, translation) in enumerate(

@@ -238,8 +238,8 @@ def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         write_output(tmp_path / "out.txt", ["x"])
 
 
-def test_a_failed_output_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "out.txt"
+def test_a_failed_output_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt.gz"
     path.write_text("old")
 
     def lines() -> Iterator[str]:
@@ -250,3 +250,4 @@ def test_a_failed_output_leaves_the_old_one(tmp_path: Path) -> None:
         write_output(path, lines())
 
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
