@@ -5,7 +5,6 @@ from __future__ import annotations
 from fairseq2.device import META_DEVICE
 from fairseq2.logging import log
 from fairseq2.recipe.base import Recipe, RecipeContext
-from fairseq2.recipe.config import BeamSearchConfig
 from fairseq2.task import Task
 from typing_extensions import override
 
@@ -81,7 +80,6 @@ class BacktranslateRecipe(Recipe):
             context.output_dir,
             {
                 "text": prepared.manifest.digest,
-                "seed": seed_of_draws(config),
                 **identity_of_translator(config, context.resolver),
                 **kind.identity(),
             },
@@ -128,14 +126,6 @@ def _release_model(context: RecipeContext) -> None:
     context.get_model().to(META_DEVICE)
 
     free_memory()
-
-
-def seed_of_draws(config: BacktranslateConfig) -> int | None:
-    """The seed where translations depend on it."""
-    if isinstance(config.seq2seq_generator.config, BeamSearchConfig):
-        return None
-
-    return config.common.seed
 
 
 def unchecked_languages(

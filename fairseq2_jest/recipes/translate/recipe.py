@@ -94,6 +94,7 @@ class TranslateRecipe(Recipe):
             translator,
             renderer,
             output_file,
+            seed=config.common.seed,
             gangs=context.gangs,
             output_dir=context.output_dir,
             progress_reporter=context.progress_reporter,

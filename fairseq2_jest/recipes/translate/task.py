@@ -34,6 +34,7 @@ class TranslateTask(BlockTranslationTask):
         renderer: Renderer,
         output_file: Path,
         *,
+        seed: int,
         gangs: Gangs,
         output_dir: Path,
         progress_reporter: ProgressReporter,
@@ -42,12 +43,14 @@ class TranslateTask(BlockTranslationTask):
         """
         :param missing: The blocks to translate, the same on all ranks.
         :param translator: Needed where a block is missing.
+        :param seed: Of what its generator draws, if it does.
         :param output_dir: Where the first rank writes what it counted.
         """
         super().__init__(
             shards,
             missing,
             translator,
+            seed=seed,
             gangs=gangs,
             progress_reporter=progress_reporter,
             log_every_seconds=log_every_seconds,
