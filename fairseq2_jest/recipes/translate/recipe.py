@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq2.assets import AssetCardError
@@ -42,34 +44,33 @@ class TranslateRecipe(Recipe):
         # Done already where the config came through the command line.
         config.complete(context.resolver)
 
-        # The input comes first: what is wrong with it is said before a model is loaded.
-        source = open_input(context, parse_direction(config.direction).source)
-
-        format_ = output_format(config.output, input_format(config.input))
-
-        renderer = create_renderer(config.output, format_, source)
-
-        output_file = _output_file(context, f"translations{FILE_SUFFIXES[format_]}", source)
-
-        survey = source.survey()
-
-        tokenizer = context.get_tokenizer()
-
-        kind = create_model_kind(context, config.model, tokenizer, config.prompt)
-
         direction = parse_direction(config.direction)
 
-        kind.check_direction(direction)
+        # The input comes first: what is wrong with it is said before a model is loaded.
+        with open_input(context, direction.source) as source:
+            format_ = output_format(config.output, input_format(config.input))
 
-        check_translating(context, config, kind)
+            renderer = create_renderer(config.output, format_, source)
 
-        claim(
-            context.output_dir,
-            {**identity_of(config, survey, context.resolver), **kind.identity()},
-            context.gangs.root,
-            results="translations",
-            pattern="shards/[!.]*",
-        )
+            survey = source.survey()
+
+            tokenizer = context.get_tokenizer()
+
+            kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+            kind.check_direction(direction)
+
+            check_translating(context, config, kind)
+
+            claim(
+                context.output_dir,
+                {**identity_of(config, survey, context.resolver), **kind.identity()},
+                context.gangs.root,
+                results="translations",
+                pattern="shards/[!.]*",
+            )
+
+        output_file = _output_file(context, f"translations{FILE_SUFFIXES[format_]}", source)
 
         shards = Shards(
             context.output_dir / "shards",
@@ -175,8 +176,12 @@ def create_translator(
         ) from ex
 
 
-def open_input(context: RecipeContext, lang: str) -> SourceFile:
+@contextmanager
+def open_input(context: RecipeContext, lang: str) -> Iterator[SourceFile]:
     """The lines to translate, which are in ``lang``; a collective.
+
+    Standard input is kept if nothing is raised inside the context; see
+    :func:`save_standard_input`.
 
     :raises TranslationError: There are none, or the file has no such column.
     :raises CorpusError: The file cannot be read.
@@ -184,11 +189,16 @@ def open_input(context: RecipeContext, lang: str) -> SourceFile:
     config = context.get_config_as(TranslatorConfig)
 
     if config.input.path is not None:
-        return open_source(config.input, config.input.path.expanduser(), lang)
+        yield open_source(config.input, config.input.path.expanduser(), lang)
 
-    file = save_standard_input(context.output_dir, context.gangs.root)
+        return
 
-    return open_source(config.input, file, lang, name=STANDARD_INPUT_NAME)
+    with save_standard_input(context.output_dir, context.gangs.root) as file:
+        source = open_source(config.input, file, lang, name=STANDARD_INPUT_NAME)
+
+        yield source
+
+    source.path = context.output_dir / STANDARD_INPUT_NAME
 
 
 def _output_file(context: RecipeContext, default_name: str, source: SourceFile) -> Path:
