@@ -69,9 +69,7 @@ class BacktranslateRecipe(Recipe):
 
             reverse = direction.reversed()
 
-            kind.check_direction(reverse)
-
-            check_translating(context, config, kind)
+            check_translating(context, config, kind, reverse)
 
             claim(
                 context.output_dir,

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from fairseq2_jest.cli.output import check_writable
 from fairseq2_jest.corpus.pair import Direction, parse_direction
+from fairseq2_jest.embedding.translation_format import TranslationFormat
 from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
@@ -31,7 +32,7 @@ from fairseq2_jest.translation.errors import TranslationError
 from fairseq2_jest.translation.rendering import create_renderer
 from fairseq2_jest.translation.shards import Shards
 from fairseq2_jest.translation.source import SourceFile, open_source
-from fairseq2_jest.translation.translator import Translator
+from fairseq2_jest.translation.translator import Translator, check_room
 
 
 class TranslateRecipe(Recipe):
@@ -58,9 +59,7 @@ class TranslateRecipe(Recipe):
 
             kind = create_model_kind(context, config.model, tokenizer, config.prompt)
 
-            kind.check_direction(direction)
-
-            check_translating(context, config, kind)
+            check_translating(context, config, kind, direction)
 
             claim(
                 context.output_dir,
@@ -108,15 +107,27 @@ class TranslateRecipe(Recipe):
         return TranslateConfig
 
 
-def check_translating(context: RecipeContext, config: TranslatorConfig, kind: ModelKind) -> None:
-    """Looks at the model without its weights, where there are such models.
+def check_translating(
+    context: RecipeContext, config: TranslatorConfig, kind: ModelKind, direction: Direction
+) -> None:
+    """Looks at the languages, at what stands around a text and, where there are such models, at the
+    model without its weights.
 
+    :raises CorpusError: A language cannot be named to the model.
     :raises TrainingError: The model does not fit the tokenizer or the length of sources.
+    :raises TranslationError: The length of sources leaves no room for a text, or the tokenizer has
+        no such direction.
     """
+    kind.check_direction(direction)
+
+    max_source_len = config.translation.max_source_len
+
+    check_room(_translation(config, kind, direction), max_source_len)
+
     model = open_empty_model(context, config.model)
 
     if model is not None:
-        kind.check_translates(model, config.translation.max_source_len)
+        kind.check_translates(model, max_source_len)
 
 
 def create_translator(
@@ -155,20 +166,26 @@ def create_translator(
 
     settings = config.translation
 
+    return Translator(
+        generator,
+        tokenizer,
+        direction,
+        device=context.device,
+        max_source_len=settings.max_source_len,
+        max_num_tokens=settings.max_num_tokens,
+        max_batch_size=settings.max_batch_size,
+        long_lines=settings.long_lines,
+        num_hypotheses=num_hypotheses,
+        autocast_dtype=amp.amp_dtype if amp.amp else None,
+        translation=_translation(config, kind, direction),
+    )
+
+
+def _translation(
+    config: TranslatorConfig, kind: ModelKind, direction: Direction
+) -> TranslationFormat:
     try:
-        return Translator(
-            generator,
-            tokenizer,
-            direction,
-            device=context.device,
-            max_source_len=settings.max_source_len,
-            max_num_tokens=settings.max_num_tokens,
-            max_batch_size=settings.max_batch_size,
-            long_lines=settings.long_lines,
-            num_hypotheses=num_hypotheses,
-            autocast_dtype=amp.amp_dtype if amp.amp else None,
-            translation=kind.translation(direction, config.seq2seq_generator),
-        )
+        return kind.translation(direction, config.seq2seq_generator)
     except NotSupportedError as ex:
         raise TranslationError(
             f"The tokenizer cannot be used for direction {direction} ({ex}); name languages that "
