@@ -81,7 +81,9 @@ def test_layers_are_decomposed_one_at_a_time_to_the_same_bits(
 
     del total
 
-    eigh, before, alive = torch.linalg.eigh, bytes_of_doubles(), []
+    eigh, before = torch.linalg.eigh, bytes_of_doubles()
+
+    alive: list[int] = []
 
     def watched(matrix: Tensor) -> object:
         # Looking through all objects takes a while.
