@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 import torch
-from fairseq2.device import Device
+from fairseq2.device import CPU, Device
 from fairseq2.models.hg import HgCausalLMAdapter
 from fairseq2.runtime.dependency import DependencyResolver
+from fairseq2.utils.rng import RngBag
 from torch.nn import Module
 from typing_extensions import override
 
@@ -77,9 +78,9 @@ class LoraAdapter(Adapter):
             # Before peft, for which DoRA's lengths begin as those of the weights that it sees.
             model.set_submodule(name, Nf4Linear(linear) if in_nf4 else linear)
 
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        devices = {parameter.device for parameter in model.parameters()}
 
+        with RngBag.from_device_defaults(CPU, *devices).temporary_manual_seed(seed):
             # A list would be matched against the ends of names.
             pattern = "|".join(map(re.escape, targets))
 

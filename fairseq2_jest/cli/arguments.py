@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import (
     ONE_OR_MORE,
     OPTIONAL,
+    SUPPRESS,
     ZERO_OR_MORE,
     Action,
     ArgumentParser,
@@ -48,6 +49,24 @@ class _AppendOverrides(Action):
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), items])
 
 
+class _NoCheckpoints(Action):
+    """Says that a command writes no checkpoints, though fairseq2's commands have the option."""
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        mend = f"leave {option_string} out."
+
+        if self.const == "read":
+            mend = f"name where those of run.path are with --config run.checkpoint_dir={values}."
+
+        raise UsageError(f"{parser.prog} writes no checkpoints: {mend}")
+
+
 def command_parser(command: Command) -> ArgumentParser:
     """The parser of a command that runs a recipe."""
     parser = _Parser(
@@ -75,12 +94,17 @@ def command_parser(command: Command) -> ArgumentParser:
     parser.add_argument(
         "--no-exit-on-error", action="store_true", help="let unhandled errors through"
     )
-    parser.add_argument(
-        "--checkpoint-dir",
-        metavar="DIR",
-        type=Path,
-        help="where checkpoints go, if not to OUT/checkpoints",
-    )
+    if command.checkpoints == "written":
+        parser.add_argument(
+            "--checkpoint-dir",
+            metavar="DIR",
+            type=Path,
+            help="where checkpoints go, if not to OUT/checkpoints",
+        )
+    else:
+        parser.add_argument(
+            "--checkpoint-dir", action=_NoCheckpoints, const=command.checkpoints, help=SUPPRESS
+        )
 
     return parser
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,10 @@ class Command:
     check: str
     """What ``mt check`` calls, as ``module:function``; takes the config, returns lines."""
 
+    checkpoints: Literal["written", "read"] | None = None
+    """What it does with the checkpoints of a run: it writes them, or its section ``run`` names
+    them."""
+
 
 COMMANDS: Final[tuple[Command, ...]] = (
     Command(
@@ -33,6 +37,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         help="fine-tune a translation model; the batch selector decides what each step trains on",
         recipe="fairseq2_jest.recipes.finetune.recipe:FinetuneRecipe",
         check="fairseq2_jest.recipes.finetune.check:check",
+        checkpoints="written",
     ),
     Command(
         name="embed",
@@ -45,18 +50,21 @@ COMMANDS: Final[tuple[Command, ...]] = (
         help="choose pairs of a pool whose gradients help trusted seeds and are diverse (G-DIG)",
         recipe="fairseq2_jest.recipes.select.recipe:SelectRecipe",
         check="fairseq2_jest.recipes.select.check:check",
+        checkpoints="read",
     ),
     Command(
         name="backtranslate",
         help="make synthetic pairs of monolingual target text, filtered and ready for finetune",
         recipe="fairseq2_jest.recipes.backtranslate.recipe:BacktranslateRecipe",
         check="fairseq2_jest.recipes.backtranslate.check:check",
+        checkpoints="read",
     ),
     Command(
         name="translate",
         help="translate a file or standard input by beam search",
         recipe="fairseq2_jest.recipes.translate.recipe:TranslateRecipe",
         check="fairseq2_jest.recipes.translate.check:check",
+        checkpoints="read",
     ),
     Command(
         name="evaluate",

@@ -9,9 +9,13 @@ from typing import Final
 
 _SECRET_NAME: Final = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 
+_USER_INFO: Final = re.compile(r"(?<=://)[^/\s]+@|(?<==)[^/\s:@]+:[^/\s]+@")
+"""Before the host of a URL; of a proxy, also where no scheme is before it."""
+
 
 class _SecretFilter(logging.Filter):
-    """Replaces the value of each secret environment variable in fairseq2's listing of them."""
+    """Replaces in fairseq2's listing of the environment variables the value of each that is named
+    like a secret, and in the URLs of all others who logs in, and how."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.msg, str) and record.msg.startswith("Environment Variables"):
@@ -20,11 +24,13 @@ class _SecretFilter(logging.Filter):
                 if value and _SECRET_NAME.search(name):
                     record.msg = record.msg.replace(f"{name}={value}", f"{name}=***")
 
+            record.msg = _USER_INFO.sub("***@", record.msg)
+
         return True
 
 
 def redact_environment() -> None:
-    """Hide the values of variables named like secrets from fairseq2's log, once per process."""
+    """Hide what looks like a secret in the environment from fairseq2's log, once per process."""
     logger = logging.getLogger("fairseq2")
 
     if not any(isinstance(f, _SecretFilter) for f in logger.filters):

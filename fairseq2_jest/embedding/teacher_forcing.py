@@ -61,11 +61,6 @@ class TeacherForcing(ABC):
     """How many tokens it tells apart."""
 
     @abstractmethod
-    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        """The tokens that go through the model to be read, and those to be predicted from, padding
-        left out."""
-
-    @abstractmethod
     def run(self, pairs: TokenizedPairs) -> ForcedDecoding:
         """Runs one batch."""
 
@@ -109,12 +104,6 @@ class EncoderDecoderForcing(TeacherForcing):
         self.format = self._format
         self.head = model.final_proj
         self.vocab_size = model.final_proj.output_dim
-
-    @override
-    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        sources, targets = self.format.lengths(pairs)
-
-        return sum(sources), sum(targets) - len(targets)
 
     @override
     def run(self, pairs: TokenizedPairs) -> ForcedDecoding:
@@ -166,13 +155,6 @@ class PromptForcing(TeacherForcing):
         self.format = PromptFormat(tokenizer)
         self.head = self._parts.head
         self.vocab_size = self._parts.vocab_size
-
-    @override
-    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        prompts, responses = self.format.lengths(pairs)
-
-        # The last token of a prompt is the first that is predicted from, that of a response none.
-        return sum(prompts) - len(prompts), sum(responses)
 
     @override
     def run(self, pairs: TokenizedPairs) -> ForcedDecoding:

@@ -40,9 +40,8 @@ class TranslationLoss:
         return self._pass.model
 
     def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        """The tokens that scoring takes through the model: those that are read, by an encoder or in
-        a prompt, and those that are predicted from; padding left out."""
-        return self._forcing.num_tokens(pairs)
+        """See :meth:`PairFormat.num_tokens`."""
+        return self._forcing.format.num_tokens(pairs)
 
     def score(self, pairs: TokenizedPairs) -> Tensor:
         """The loss of each pair. *Shape of the result:* ``(N)``, fp32, on the device."""

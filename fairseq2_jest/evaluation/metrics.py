@@ -129,6 +129,21 @@ def create_bleu(
         ) from ex
 
 
+def create_bleu_of(
+    target_lang: str, tokenizer: str | None, field: str, references: References | None = None
+) -> BLEU:
+    """sacrebleu's BLEU for translations into ``target_lang``.
+
+    :param tokenizer: ``None`` for that of the language.
+    :param field: The section that asks for it, for messages.
+
+    :raises EvaluationError: The tokenizer needs a package or a file that is not here.
+    """
+    tokenizer = tokenizer or tokenizer_of(target_lang)
+
+    return create_bleu(tokenizer, f"{field}.bleu of {target_lang}", references)
+
+
 def create_chrf(references: References | None = None) -> CHRF:
     """sacrebleu's chrF++ (Popović 2017)."""
     return CHRF(word_order=2, references=references)
@@ -143,12 +158,10 @@ def create_metrics(
 
     :raises EvaluationError: A tokenizer is not here.
     """
-    tokenizer = config.bleu_tokenizer or tokenizer_of(target_lang)
-
     metrics: list[Metric] = []
 
     if config.bleu:
-        metrics.append(create_bleu(tokenizer, f"{field}.bleu of {target_lang}", references))
+        metrics.append(create_bleu_of(target_lang, config.bleu_tokenizer, field, references))
     if config.spbleu:
         metrics.append(create_bleu("flores200", f"{field}.spbleu", references, kls=SpBleu))
     if config.chrf:

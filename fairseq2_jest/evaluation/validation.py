@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 
 # fairseq2.evaluator cannot be imported first.
@@ -35,7 +35,12 @@ from fairseq2_jest.embedding.translation_format import (
 )
 from fairseq2_jest.evaluation.comet.config import CometConfig
 from fairseq2_jest.evaluation.comet.gathered import GatheredComet
-from fairseq2_jest.evaluation.metrics import check_tokenizer_name, create_bleu, create_chrf
+from fairseq2_jest.evaluation.metrics import (
+    check_tokenizer_name,
+    create_bleu_of,
+    create_chrf,
+    tokenizer_of,
+)
 from fairseq2_jest.training.errors import TrainingError
 from fairseq2_jest.training.pair_loss import EncoderDecoderLoss, PairLoss
 from fairseq2_jest.training.valid_reader import ValidationTexts
@@ -56,8 +61,9 @@ class ValidationConfig(Validatable):
     ``regime.score_metric``; ``None`` for none, ``{}`` for the usual one. It takes its memory beside
     the run's on the machine of the first rank, while the others wait for its scores."""
 
-    bleu_tokenizer: str = "13a"
-    """sacrebleu's tokenizer: 13a, intl, zh, ja-mecab, ko-mecab, char, flores200, ..."""
+    bleu_tokenizer: str | None = None
+    """sacrebleu's tokenizer for BLEU: 13a, intl, zh, ja-mecab, ko-mecab, char, flores200, ...;
+    ``None`` for that of the target language of each direction, as in ``mt evaluate``."""
 
     max_num_examples: int | None = 500
     """The most pairs to translate in each direction; the loss is taken over all."""
@@ -65,7 +71,8 @@ class ValidationConfig(Validatable):
     def validate(self) -> ValidationResult:
         result = ValidationResult()
 
-        check_tokenizer_name(self.bleu_tokenizer, result)
+        if self.bleu_tokenizer is not None:
+            check_tokenizer_name(self.bleu_tokenizer, result)
 
         if self.max_num_examples is not None and self.max_num_examples < 1:
             result.add_error(
@@ -126,8 +133,7 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
 
         :raises EvaluationError: The tokenizer of BLEU is not here.
         """
-        if config.bleu:
-            create_bleu(config.bleu_tokenizer, "validation.bleu_tokenizer")
+        check_tokenizers(config, [direction])
 
         self._model = model
         self._loss = EncoderDecoderLoss() if loss is None else loss
@@ -150,7 +156,9 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         add_seq2seq_batch_metrics(metric_bag)
 
         if self._config.bleu:
-            metric_bag.add("bleu", SmoothedBleuMetric(self._config.bleu_tokenizer))
+            tokenizer = self._config.bleu_tokenizer or tokenizer_of(self._direction.target)
+
+            metric_bag.add("bleu", SmoothedBleuMetric(tokenizer))
         if self._config.chrf:
             metric_bag.add("chrf", ChrfMetric())
         if self._comet is not None:
@@ -207,18 +215,35 @@ class TranslationEvalUnit(EvalUnit[Seq2SeqBatch]):
         config = self._config
 
         signatures = score_signatures(
-            bleu=config.bleu, chrf=config.chrf, bleu_tokenizer=config.bleu_tokenizer
+            self._direction.target,
+            bleu=config.bleu,
+            chrf=config.chrf,
+            bleu_tokenizer=config.bleu_tokenizer,
         )
 
         return signatures if self._comet is None else [*signatures, self._comet.signature]
 
 
-def score_signatures(*, bleu: bool, chrf: bool, bleu_tokenizer: str) -> list[str]:
-    """sacrebleu's signatures of the scores of a validation."""
+def check_tokenizers(config: ValidationConfig, directions: Iterable[Direction]) -> None:
+    """Checks that what BLEU needs in these directions is here.
+
+    :raises EvaluationError: It is not.
+    """
+    for direction in directions if config.bleu else ():
+        create_bleu_of(direction.target, config.bleu_tokenizer, "validation")
+
+
+def score_signatures(
+    target_lang: str, *, bleu: bool, chrf: bool, bleu_tokenizer: str | None
+) -> list[str]:
+    """sacrebleu's signatures of the scores of a validation.
+
+    :raises EvaluationError: The tokenizer of BLEU is not here.
+    """
     metrics: list[Metric] = []
 
     if bleu:
-        metrics.append(create_bleu(bleu_tokenizer, "validation.bleu_tokenizer"))
+        metrics.append(create_bleu_of(target_lang, bleu_tokenizer, "validation"))
     if chrf:
         metrics.append(create_chrf())
 

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from fairseq2_jest.files import replacing
 from fairseq2_jest.report.charts import Chart, Line
 
 
@@ -102,12 +103,14 @@ def draw(charts: Sequence[Chart], folder: Path) -> list[str]:
 
             figure = _figure(chart)
 
-            figure.savefig(
-                folder / f"{chart.name}.png",
-                dpi=120,
-                facecolor="white",
-                pil_kwargs={"compress_level": 1},
-            )
+            with replacing(folder / f"{chart.name}.png") as scratch:
+                figure.savefig(
+                    scratch,
+                    format="png",
+                    dpi=120,
+                    facecolor="white",
+                    pil_kwargs={"compress_level": 1},
+                )
 
             stream = io.StringIO()
 

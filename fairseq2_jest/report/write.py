@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fairseq2_jest.files import write_text
 from fairseq2_jest.report.collect import Report, collect
 from fairseq2_jest.report.numbers import to_json
 from fairseq2_jest.report.page import render
@@ -34,8 +35,7 @@ def write_report(
 
     page = render(report, out)
 
-    (out / "report.json").write_text(to_json(report) + "\n", encoding="utf-8")
-
-    (out / PAGE).write_text(page, encoding="utf-8")
+    write_text(out / "report.json", to_json(report) + "\n")
+    write_text(out / PAGE, page)
 
     return report

@@ -22,7 +22,6 @@ OVERRIDES = (
     "prompt.template='{src_lang}: {src_text} {trg_lang}:'",
     "adapter.config.base_dtype=null",
     "trainer.mixed_precision.mode=off",
-    "validation.bleu_tokenizer=13a",
     "validation.max_num_examples=2",
     "seq2seq_generator.config.max_gen_len=8",
 )

@@ -1,7 +1,8 @@
-"""Decoder-only models as models of transformers: LLaMA, Mistral, and those that are its own."""
+"""Decoder-only models as models of transformers: LLaMA, Mistral, Qwen, OLMo, and its own."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Final, cast, final
 
@@ -15,6 +16,8 @@ from fairseq2.models.hg import (
 )
 from fairseq2.models.llama import LLAMA_FAMILY, LLaMAConfig, LLaMAFactory
 from fairseq2.models.mistral import MistralConfig
+from fairseq2.models.olmo import OLMO_FAMILY, OLMOConfig, OLMOFactory
+from fairseq2.models.qwen import QWEN_FAMILY, QwenConfig
 from fairseq2.models.transformer import GLUFeedForwardNetwork
 from fairseq2.utils.config import cast_config_type
 from typing_extensions import override
@@ -30,8 +33,8 @@ def find_converter(family: str) -> HuggingFaceConverter:
 
     :raises ModelError: There is nothing.
     """
-    if family == LLAMA_FAMILY:
-        return LlamaConverter()
+    if family in _OWN:
+        return _OWN[family]()
 
     try:
         return get_hugging_face_converter(family)
@@ -62,6 +65,99 @@ class LlamaConverter(HuggingFaceConverter):
     def to_hg_state_dict(self, state_dict: dict[str, object], config: object) -> dict[str, object]:
         # It changes what it is given.
         return get_hugging_face_converter(LLAMA_FAMILY).to_hg_state_dict(dict(state_dict), config)
+
+
+@final
+class QwenConverter(HuggingFaceConverter):
+    """fairseq2's own, which leaves to transformers what depends on the number of layers and, where
+    ``head_dim`` is ``None``, the dimension of a head."""
+
+    @override
+    def to_hg_config(self, config: object) -> HuggingFaceConfig:
+        """
+        :raises ModelError: transformers has no such model.
+        """
+        converted = get_hugging_face_converter(QWEN_FAMILY).to_hg_config(config)
+
+        config = cast_config_type(config, QwenConfig)
+
+        usual = config.model_dim // config.num_attn_heads
+
+        data = {**converted.data, "layer_types": ["full_attention"] * config.num_layers}
+
+        if converted.kls_name == "Qwen3Config":
+            data["head_dim"] = config.head_dim or usual
+        elif config.head_dim not in (None, usual):
+            raise ModelError(
+                f"transformers has no Qwen2 whose heads are of another dimension than {usual}, and "
+                f"this model's are of {config.head_dim}: it is not exported."
+            )
+
+        return replace(converted, data=data)
+
+    @override
+    def to_hg_state_dict(self, state_dict: dict[str, object], config: object) -> dict[str, object]:
+        return get_hugging_face_converter(QWEN_FAMILY).to_hg_state_dict(dict(state_dict), config)
+
+
+@final
+class OlmoConverter(HuggingFaceConverter):
+    """fairseq2's own, which says how positions are turned in a way that transformers 4 does not
+    read, and leaves to it the kinds of the layers."""
+
+    @override
+    def to_hg_config(self, config: object) -> HuggingFaceConfig:
+        """
+        :raises ModelError: transformers has no such model.
+        """
+        config = deepcopy(cast_config_type(config, OLMOConfig))
+
+        if config.sliding_window is None:
+            # fairseq2 does not look at it then.
+            config.yarn_scale_config = None
+
+        with torch.device("meta"):
+            # Which sets the kinds of the layers where they are not set.
+            OLMOFactory(config)
+
+        converted = get_hugging_face_converter(OLMO_FAMILY).to_hg_config(config)
+
+        scaling = None
+
+        if (yarn := config.yarn_scale_config) is not None:
+            if "sliding_attention" in (config.layer_types or ()):
+                raise ModelError(
+                    "An OLMo whose positions are scaled by YaRN is not exported: fairseq2 scales "
+                    "those of all its layers, and transformers only those of layers without a "
+                    "window."
+                )
+
+            scaling = {
+                "rope_type": "yarn",
+                "factor": yarn.scale_factor,
+                "original_max_position_embeddings": yarn.original_max_seq_len,
+                "beta_fast": yarn.beta_fast,
+                "beta_slow": yarn.beta_slow,
+                "mscale": yarn.mscale,
+                "mscale_all_dim": yarn.mscale_all_dim,
+                "truncate": yarn.truncate,
+            }
+
+        data = {**converted.data, "rope_theta": config.rope_theta, "rope_scaling": scaling}
+
+        return replace(converted, data=data)
+
+    @override
+    def to_hg_state_dict(self, state_dict: dict[str, object], config: object) -> dict[str, object]:
+        return get_hugging_face_converter(OLMO_FAMILY).to_hg_state_dict(dict(state_dict), config)
+
+
+_OWN: Final[dict[str, type[HuggingFaceConverter]]] = {
+    LLAMA_FAMILY: LlamaConverter,
+    OLMO_FAMILY: OlmoConverter,
+    QWEN_FAMILY: QwenConverter,
+}
+"""In the place of those that fairseq2 has registered, and takes for its own exports."""
 
 
 @final

@@ -24,7 +24,7 @@ _LENGTH_WITHOUT_LIMIT: Final = 8192
 def complete_export(
     folder: Path,
     tokenizer: Tokenizer,
-    tokenizer_file: Path,
+    inner: Any,
     target_langs: Collection[str],
     model_config: HuggingFaceConfig | None = None,
 ) -> None:
@@ -32,24 +32,21 @@ def complete_export(
 
     :param folder: Holds ``config.json`` and the weights.
     :param tokenizer: The tokenizer of the model.
-    :param tokenizer_file: Where it was loaded from.
+    :param inner: The same for transformers; see :func:`hugging_face_tokenizer`.
     :param target_langs: The languages that the model translates into. If it is one, ``generate``
         needs no argument that names it; a language model is told by its prompt.
     :param model_config: What the model's config should say, where fairseq2's may not.
 
-    :raises ModelError: Such a tokenizer has no counterpart in transformers.
     :raises OSError: The folder cannot be written.
     """
     import transformers
 
-    inner = hugging_face_tokenizer(tokenizer, tokenizer_file)
-
     inner.save_pretrained(folder)
 
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-
-    for name, value in ({} if model_config is None else model_config.data).items():
-        setattr(config, name, value)
+    if model_config is None:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    else:
+        config = _create_config(model_config)
 
     ids: dict[str, Any] = {
         "bos_token_id": inner.bos_token_id,
@@ -73,6 +70,22 @@ def complete_export(
     generation = kls(**ids, num_beams=5, early_stopping=True, max_length=_max_length(config))
 
     generation.save_pretrained(folder)
+
+
+def _create_config(model_config: HuggingFaceConfig) -> Any:
+    """As fairseq2 makes it; what it has made may not even be read."""
+    import transformers
+
+    config = getattr(transformers, model_config.kls_name)()
+
+    arch = model_config.arch
+
+    config.architectures = [arch] if isinstance(arch, str) else list(arch)
+
+    for name, value in model_config.data.items():
+        setattr(config, name, value)
+
+    return config
 
 
 def _max_length(config: Any) -> int:

@@ -11,6 +11,8 @@ from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.data.tokenizers.sentencepiece import BasicSentencePieceTokenizer
 from fairseq2.models.hg import HgTokenizer
 from fairseq2.models.llama.tokenizer import LLaMAHuggingFaceTokenizer, LLaMATiktokenTokenizer
+from fairseq2.models.olmo import OLMOTokenizer
+from fairseq2.models.qwen import QwenTokenizer
 
 from fairseq2_jest.models.errors import ModelError
 
@@ -32,7 +34,7 @@ def language_tokenizer(tokenizer: Tokenizer, file: Path) -> Any:
         inner = _from_tiktoken(tokenizer, file)
     elif isinstance(tokenizer, HgTokenizer):
         inner = deepcopy(tokenizer.raw)
-    elif isinstance(tokenizer, LLaMAHuggingFaceTokenizer):
+    elif isinstance(tokenizer, (LLaMAHuggingFaceTokenizer, OLMOTokenizer, QwenTokenizer)):
         inner = deepcopy(tokenizer._model._tok)
     else:
         return None

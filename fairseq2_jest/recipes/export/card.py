@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fairseq2.models.hg import HG_FAMILY
 
 from fairseq2_jest.recipes.yaml_text import to_yaml
 from fairseq2_jest.report.measures import MEASURES
 from fairseq2_jest.report.runs import Run, Validation
+
+_HUB_LANGUAGE: Final = re.compile("[a-z]{2,3}")
+"""ISO 639-1, 639-2 and 639-3; the hub refuses a card with others."""
+
+_WITH_SCRIPT: Final = re.compile("[a-z]{3}_[A-Z][a-z]{3}")
+"""As FLORES has them, and as NLLB's own card has them in ``language_details``."""
 
 
 def write_card(file: Path, run: Run, step: int, *, library: str = "transformers") -> None:
@@ -96,7 +103,14 @@ def _front_matter(run: Run, library: str) -> list[str]:
     if run.validations:
         langs = sorted({lang for name in run.validations for lang in name.split("-")[:2]})
 
-        lines.append(f"language: [{', '.join(json.dumps(lang) for lang in langs)}]")
+        # The hub takes codes without script and region, and some of them are words of YAML's.
+        codes = sorted({lang.partition("_")[0].lower() for lang in langs})
+
+        if codes := [json.dumps(code) for code in codes if _HUB_LANGUAGE.fullmatch(code)]:
+            lines.append(f"language: [{', '.join(codes)}]")
+
+        if scripts := [lang for lang in langs if _WITH_SCRIPT.fullmatch(lang)]:
+            lines.append(f"language_details: {json.dumps(', '.join(scripts))}")
 
     return [*lines, "tags: [fairseq2, translation]", "---"]
 
@@ -147,11 +161,23 @@ def _signatures(run: Run) -> list[str]:
 
     validation = run.config.get("validation", {})
 
-    signatures = score_signatures(
-        bleu=bool(validation.get("bleu", True)),
-        chrf=bool(validation.get("chrf", True)),
-        bleu_tokenizer=str(validation.get("bleu_tokenizer", "13a")),
-    )
+    directions: dict[str, list[str]] = {}
+
+    for direction in sorted(run.validations):
+        found = score_signatures(
+            direction.partition("-")[2],
+            bleu=bool(validation.get("bleu", True)),
+            chrf=bool(validation.get("chrf", True)),
+            bleu_tokenizer=validation.get("bleu_tokenizer"),
+        )
+
+        for signature in found:
+            directions.setdefault(signature, []).append(direction)
+
+    signatures = [
+        signature if len(names) == len(run.validations) else f"{signature} ({', '.join(names)})"
+        for signature, names in directions.items()
+    ]
 
     if comet := read_identity(run.folder):
         signatures.append(f"COMET|{comet.signature}")

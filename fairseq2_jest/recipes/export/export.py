@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from fairseq2.assets import AssetCard, AssetDownloadManager, AssetStore
@@ -28,7 +28,7 @@ from fairseq2.utils.structured import ValueConverter
 
 from fairseq2_jest.models.errors import ModelError
 from fairseq2_jest.models.hugging_face.causal import find_converter
-from fairseq2_jest.models.hugging_face.export import complete_export
+from fairseq2_jest.models.hugging_face.export import complete_export, hugging_face_tokenizer
 from fairseq2_jest.recipes.export.adapter import export_adapter
 from fairseq2_jest.recipes.export.card import write_card
 from fairseq2_jest.recipes.finished_run import extra_asset_paths, find_step, run_tokenizer
@@ -82,13 +82,14 @@ def export_run(
             else:
                 section = run_tokenizer(run.config, run.folder, container)
 
-                tokenizer, file = load_tokenizer(section, container)
+                tokenizer, inner = _load_tokenizers(section, container)
+
+                # The weights come last: to write them takes long, and all else may have a fault.
+                write_card(folder / CARD, run, number)
 
                 _export_weights(card, folder, container)
 
-                complete_export(folder, tokenizer, file, target_languages(run))
-
-                write_card(folder / CARD, run, number)
+                complete_export(folder, tokenizer, inner, target_languages(run))
 
     return number
 
@@ -107,12 +108,12 @@ def export_model(name: str, out: Path) -> None:
                 f"on the hub: mend the name."
             )
 
-        tokenizer, file = load_tokenizer(TokenizerSection(name=name), container)
+        tokenizer, inner = _load_tokenizers(TokenizerSection(name=name), container)
 
         with _new_folder(out) as folder:
             _export_weights(card, folder, container)
 
-            complete_export(folder, tokenizer, file, ())
+            complete_export(folder, tokenizer, inner, ())
 
 
 @contextmanager
@@ -126,12 +127,12 @@ def _library() -> Iterator[DependencyContainer]:
         yield container
 
 
-def load_tokenizer(
+def _load_tokenizers(
     section: TokenizerSection, resolver: DependencyResolver
-) -> tuple[Tokenizer, Path]:
-    """The tokenizer that a section names, and where it was loaded from.
+) -> tuple[Tokenizer, Any]:
+    """The tokenizer that a section names, and the same for transformers.
 
-    :raises ModelError: It is not there.
+    :raises ModelError: It is not there, or has no counterpart in transformers.
     """
     if section.path is not None and section.family is not None:
         family, file = resolver.resolve(TokenizerFamily, key=section.family), section.path
@@ -153,7 +154,9 @@ def load_tokenizer(
 
         config = converter.structure(merged, family.config_kls)
 
-    return family.load_custom_tokenizer(file, config, create_fake_gangs(CPU)), file
+    tokenizer = family.load_custom_tokenizer(file, config, create_fake_gangs(CPU))
+
+    return tokenizer, hugging_face_tokenizer(tokenizer, file)
 
 
 def target_languages(run: Run) -> list[str]:

@@ -15,15 +15,14 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.pair import Direction
-from fairseq2_jest.evaluation.validation import TranslationEvalUnit
+from fairseq2_jest.evaluation.validation import TranslationEvalUnit, check_tokenizers
 from fairseq2_jest.models.hugging_face.causal import find_converter
 from fairseq2_jest.recipes.adapting import attach_adapter
 from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir, complete_card
-from fairseq2_jest.recipes.export.export import tokenizer_file
-from fairseq2_jest.recipes.export.hook import complete_exports
+from fairseq2_jest.recipes.export.hook import complete_exports, create_export_tokenizer
 from fairseq2_jest.recipes.finetune.comet import open_comet
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
-from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
+from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks, last_full_step
 from fairseq2_jest.recipes.finetune.schedule import schedule_warning
 from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
 from fairseq2_jest.recipes.reading import (
@@ -31,6 +30,7 @@ from fairseq2_jest.recipes.reading import (
     create_selecting_reader,
     create_selector,
 )
+from fairseq2_jest.recipes.task import FinishedTask
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.early_stopping import PatienceEarlyStopper, set_early_stopper
 from fairseq2_jest.training.errors import TrainingError
@@ -69,6 +69,16 @@ class FinetuneRecipe(Recipe):
 
         check_number_of_ranks(context, sharded=config.trainer.data_parallelism == "fsdp")
 
+        stopper, last_step = _early_stopper(context), last_full_step(context)
+
+        if stopper is not None and last_step is not None and stopper.has_stopped(last_step):
+            log.info(
+                "The run ended early at step {}; raise early_stopping.patience for it to go on.",
+                last_step,
+            )
+
+            return FinishedTask(context.gangs, last_step)
+
         warning = schedule_warning(config)
 
         if warning is not None:
@@ -88,6 +98,13 @@ class FinetuneRecipe(Recipe):
         check_size(create_selector(context, config.batch_selector), len(corpus))
 
         valid_readers = self._validation_readers(context, dataset, kind)
+
+        export_tokenizer = None
+
+        if config.regime.export_hugging_face:
+            export_tokenizer = create_export_tokenizer(
+                context, config.model, config.tokenizer, tokenizer
+            )
 
         comet = open_comet(config.validation.comet, context) if valid_readers else None
 
@@ -165,26 +182,19 @@ class FinetuneRecipe(Recipe):
 
         trainer = context.create_trainer(unit, reader, valid_units, list(valid_readers.values()))
 
-        if config.regime.export_hugging_face and context.gangs.root.rank == 0:
+        if export_tokenizer is not None and context.gangs.root.rank == 0:
             complete_exports(
                 trainer,
                 context.output_dir,
                 checkpoint_dir(context),
                 tokenizer,
-                config.tokenizer.path
-                or tokenizer_file(str(config.tokenizer.name), context.resolver),
+                export_tokenizer,
                 {direction.target for direction in corpus.directions},
                 _hugging_face_config(context),
             )
 
-        stopping = config.early_stopping
-
-        if stopping.patience is not None:
-            file = context.output_dir / "early_stopping.json"
-
-            set_early_stopper(
-                trainer, PatienceEarlyStopper(stopping.patience, stopping.min_improvement, file)
-            )
+        if stopper is not None:
+            set_early_stopper(trainer, stopper)
 
         return trainer
 
@@ -199,6 +209,8 @@ class FinetuneRecipe(Recipe):
         corpus = dataset.open(config.dataset.valid_split)
 
         kind.check_languages(corpus)
+
+        check_tokenizers(config.validation, corpus.directions)
 
         pair_reader = kind.pair_reader(corpus, max_seq_len=config.dataset.max_seq_len)
 
@@ -226,6 +238,17 @@ class FinetuneRecipe(Recipe):
     @override
     def config_kls(self) -> type[object]:
         return FinetuneConfig
+
+
+def _early_stopper(context: RecipeContext) -> PatienceEarlyStopper | None:
+    config = context.get_config_as(FinetuneConfig).early_stopping
+
+    if config.patience is None:
+        return None
+
+    file = context.output_dir / "early_stopping.json"
+
+    return PatienceEarlyStopper(config.patience, config.min_improvement, file)
 
 
 def _check_validation(direction: Direction, reader: ValidationReader, max_seq_len: int) -> None:

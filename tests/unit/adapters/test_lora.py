@@ -191,6 +191,21 @@ def test_the_seed_decides_and_nobody_elses_generator_moves() -> None:
         assert value.equal(other[name]) == (".lora_A." not in name), name
 
 
+def test_gpus_that_hold_nothing_of_the_model_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def touch(*args: object) -> None:
+        raise AssertionError("A GPU is asked for the state of its generator.")
+
+    model = build("nllb")
+
+    # A host with several, of which each rank sees all.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", touch)
+
+    attach("nllb", model)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_model_on_the_meta_device_gets_the_same_parameters(variant: dict[str, Any]) -> None:
     with torch.device("meta"):

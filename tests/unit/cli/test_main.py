@@ -3,11 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from fairseq2_jest.cli.commands import COMMANDS, TOOLS
+from fairseq2_jest.cli.arguments import command_parser
+from fairseq2_jest.cli.commands import COMMANDS, TOOLS, Command, load_object
 from fairseq2_jest.cli.presets import list_presets
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -51,6 +53,19 @@ def test_help_lists_every_command_and_nothing_else(cli: Cli) -> None:
     assert listed == [*(c.name for c in COMMANDS), *(t.name for t in TOOLS), "presets", "check"]
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_a_command_says_truly_what_it_does_with_checkpoints(command: Command) -> None:
+    names = {field.name for field in fields(load_object(command.recipe)().config_kls)}
+
+    expected = "written" if "regime" in names else "read" if "run" in names else None
+
+    assert command.checkpoints == expected
+
+    options = command_parser(command).format_help()
+
+    assert ("--checkpoint-dir" in options) == (expected == "written")
+
+
 def test_help_of_export_names_all_kinds_of_models(cli: Cli) -> None:
     _, out, _ = cli("mt", "export", "--help")
 
@@ -74,6 +89,15 @@ def test_help_of_export_names_all_kinds_of_models(cli: Cli) -> None:
             ["mt", "finetune", "--config", "a=1", "out"],
             "--config takes NAME=VALUE pairs, and out is none; "
             "an output directory goes before --config.",
+        ),
+        (
+            ["mt", "translate", "out", "--checkpoint-dir", "D"],
+            "fairseq2 mt translate writes no checkpoints: name where those of run.path are with "
+            "--config run.checkpoint_dir=D.",
+        ),
+        (
+            ["mt", "embed", "out", "--checkpoint-dir=D"],
+            "fairseq2 mt embed writes no checkpoints: leave --checkpoint-dir out.",
         ),
     ],
 )
@@ -120,8 +144,6 @@ def test_our_options_are_fairseq2s(monkeypatch: pytest.MonkeyPatch) -> None:
     from argparse import ArgumentParser
 
     from fairseq2.recipe.cli import _parse_args
-
-    from fairseq2_jest.cli.arguments import command_parser
 
     seen: list[ArgumentParser] = []
 

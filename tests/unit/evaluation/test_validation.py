@@ -16,8 +16,11 @@ from fairseq2.generation import (
     StepHook,
 )
 from fairseq2.metrics import MetricBag
+from fairseq2.metrics.text import BleuMetric
 from fairseq2.models.seq2seq import Seq2SeqModel
 from fairseq2.nn import BatchLayout
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.tokenizers import tokenizer_ja_mecab
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.hooks import RemovableHandle
@@ -25,7 +28,13 @@ from typing_extensions import override
 
 from fairseq2_jest.corpus.pair import Direction
 from fairseq2_jest.embedding.tokens import TokenizedPairs
-from fairseq2_jest.evaluation.validation import TranslationEvalUnit, ValidationConfig
+from fairseq2_jest.embedding.translation_format import EncoderDecoderTranslation
+from fairseq2_jest.evaluation.errors import EvaluationError
+from fairseq2_jest.evaluation.validation import (
+    TranslationEvalUnit,
+    ValidationConfig,
+    check_tokenizers,
+)
 from fairseq2_jest.selection.batching import MicroBatcher
 from fairseq2_jest.training.errors import TrainingError
 from fairseq2_jest.training.valid_reader import ValidationTexts
@@ -192,6 +201,52 @@ def test_another_tokenizer_is_used_and_signed(tmp_path: Path) -> None:
     unit, _ = unit_of(Scripted([]), config)
 
     assert unit.signatures() == [f"{bleu['name']}|{bleu['signature']}"]
+
+
+@pytest.mark.parametrize("lang", ["zho_Hans", "zh_CN"])
+def test_the_target_language_chooses_the_tokenizer(lang: str) -> None:
+    references = ["猫在花园里看见了那只狗。", "那个女人今天在家里读一本书。"]
+    translations = ["猫在花园里看见了一只狗。", "那个女人今天在家里读这本书。"]
+
+    bleu = BLEU(tokenize="zh")
+
+    expected = bleu.corpus_score(translations, [references]).score
+
+    # By sacrebleu's default each sentence is one word.
+    assert BLEU().corpus_score(translations, [references]).score == 0.0 and expected > 50.0
+
+    unit = TranslationEvalUnit(
+        model().eval(),
+        tokenizer(),
+        Direction(ENG, lang),
+        ValidationConfig(chrf=False),
+        None,
+        translation=EncoderDecoderTranslation(tokenizer(), Direction(ENG, DEU)),
+    )
+
+    bag = MetricBag(CPU)
+
+    unit.prepare_metric_bag(bag)
+
+    bag.get("bleu", BleuMetric).update(references, translations)
+
+    assert float(bag.metrics["bleu"].compute()) == pytest.approx(expected, abs=1e-4)
+    assert unit.signatures() == [f"BLEU|{bleu.get_signature()}"]
+
+
+def test_a_tokenizer_that_is_missing_is_told_of_the_direction_that_needs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tokenizer_ja_mecab, "MeCab", None)
+
+    directions = Direction(ENG, DEU), Direction(ENG, "jpn_Jpan")
+
+    with pytest.raises(EvaluationError, match=r"validation\.bleu of jpn_Jpan .*'sacrebleu\[ja\]'"):
+        check_tokenizers(ValidationConfig(), directions)
+
+    check_tokenizers(ValidationConfig(), directions[:1])
+    check_tokenizers(ValidationConfig(bleu=False), directions)
+    check_tokenizers(ValidationConfig(bleu_tokenizer="char"), directions)
 
 
 def test_bleu_without_a_match_of_four_words_is_sacrebleus(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -116,7 +118,8 @@ def test_what_suits_no_language_model_is_told() -> None:
         PairModel(nn.Linear(2, 2), language_tokenizer(), device=CPU, max_num_tokens=9)
 
 
-def test_logits_that_are_changed_afterwards_are_refused() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_logits_that_are_changed_afterwards_are_refused(dtype: torch.dtype) -> None:
     from fairseq2.models.hg import HgCausalLMAdapter
     from transformers import CohereConfig, CohereForCausalLM
 
@@ -130,10 +133,29 @@ def test_logits_that_are_changed_afterwards_are_refused() -> None:
         logit_scale=3.0,
     )
 
-    inner = CohereForCausalLM(config)
+    inner: Any = CohereForCausalLM(config)
+
+    inner.to(dtype)
 
     with torch.no_grad():
         inner.lm_head.weight.normal_()
 
     with pytest.raises(ModelError, match="changes its logits after its last layer"):
         CausalParts(HgCausalLMAdapter(inner, max_seq_len=32))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_logits_may_be_of_another_type(dtype: torch.dtype) -> None:
+    from fairseq2.models.hg import HgCausalLMAdapter
+    from transformers import GPTJConfig, GPTJForCausalLM
+
+    config = GPTJConfig(vocab_size=40, n_embd=16, n_layer=1, n_head=2, rotary_dim=4)
+
+    inner: Any = GPTJForCausalLM(config)
+
+    inner.to(dtype)
+
+    parts = CausalParts(HgCausalLMAdapter(inner, max_seq_len=32))
+
+    assert inner(torch.arange(3)[None]).logits.dtype == torch.float32
+    assert parts.head is inner.lm_head

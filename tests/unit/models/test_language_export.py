@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.models.hg import (
     HgTokenizerConfig,
     HuggingFaceModelConfig,
+    get_hugging_face_converter,
     load_hg_tokenizer,
     save_hugging_face_model,
     wrap_hg_model_if_causal_lm,
@@ -19,6 +21,19 @@ from fairseq2.models.hg import (
 from fairseq2.models.llama import LLaMAConfig, create_llama_model
 from fairseq2.models.llama.tokenizer import LLaMATokenizerConfig, load_llama_tokenizer
 from fairseq2.models.mistral import MistralConfig, create_mistral_model
+from fairseq2.models.olmo import (
+    OLMOConfig,
+    OLMOTokenizerConfig,
+    YaRNScaleConfig,
+    create_olmo_model,
+    load_olmo_tokenizer,
+)
+from fairseq2.models.qwen import (
+    QwenConfig,
+    QwenTokenizerConfig,
+    create_qwen_model,
+    load_qwen_tokenizer,
+)
 from fairseq2.nn import BatchLayout
 from torch.nn import Module
 
@@ -27,7 +42,7 @@ from fairseq2_jest.corpus.prompt import Prompt, PromptConfig
 from fairseq2_jest.embedding.prompting import prompt_formats
 from fairseq2_jest.models.errors import ModelError
 from fairseq2_jest.models.hugging_face.causal import find_converter
-from fairseq2_jest.models.hugging_face.export import complete_export
+from fairseq2_jest.models.hugging_face.export import complete_export, hugging_face_tokenizer
 from tests.hugging_face import library, sentencepiece, texts
 from tests.unit.language_models import language_tokenizer, sentencepiece_file
 
@@ -39,6 +54,15 @@ SIZE: dict[str, Any] = {
     "num_attn_heads": 4,
     "num_key_value_heads": 2,
 }
+
+QWEN3: dict[str, Any] = {
+    "qkv_proj_bias": False,
+    "q_norm": True,
+    "k_norm": True,
+    "ffn_inner_dim": 24,
+}
+
+OLMO: dict[str, Any] = {"ffn_inner_dim": 24, "pad_idx": 3, "eos_token_id": 2}
 
 MODELS: dict[str, tuple[str, Any]] = {
     "llama": ("llama", LLaMAConfig(**SIZE, ffn_inner_dim_multiple_of=8)),
@@ -57,6 +81,29 @@ MODELS: dict[str, tuple[str, Any]] = {
         ),
     ),
     "mistral": ("mistral", MistralConfig(**SIZE, ffn_inner_dim=24, attn_window_len=5)),
+    "qwen2.5": ("qwen", QwenConfig(**SIZE, ffn_inner_dim=24)),
+    "qwen3": ("qwen", QwenConfig(**SIZE, **QWEN3, head_dim=8, tied_embeddings=True)),
+    "qwen3 without a dimension of heads": ("qwen", QwenConfig(**SIZE, **QWEN3)),
+    "olmo2": ("olmo", OLMOConfig(**SIZE, **OLMO, tied_embeddings=True)),
+    # Its last layer has no window, whatever its number.
+    "olmo3": ("olmo", OLMOConfig(**SIZE, **OLMO, sliding_window=5)),
+    "olmo3 with YaRN": (
+        "olmo",
+        OLMOConfig(
+            **SIZE,
+            **OLMO,
+            sliding_window=5,
+            layer_types=["full_attention"] * 2,
+            yarn_scale_config=YaRNScaleConfig(scale_factor=8.0, original_max_seq_len=8),
+        ),
+    ),
+}
+
+FACTORIES: dict[str, Any] = {
+    "llama": create_llama_model,
+    "mistral": create_mistral_model,
+    "olmo": create_olmo_model,
+    "qwen": create_qwen_model,
 }
 
 PROMPT = Prompt(PromptConfig())
@@ -71,12 +118,13 @@ TEXTS = (
 
 
 def create(kind: str) -> Module:
-    _, config = MODELS[kind]
+    family, config = MODELS[kind]
 
     with torch.random.fork_rng():
         torch.manual_seed(5)
 
-        model = (create_mistral_model if kind == "mistral" else create_llama_model)(config).eval()
+        # fairseq2 may change it.
+        model: Module = FACTORIES[family](deepcopy(config)).eval()
 
         for parameter in model.parameters():
             parameter.data += 0.2 * torch.randn(parameter.shape)
@@ -101,7 +149,11 @@ def test_logits_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
         converter.to_hg_config(config),
     )
 
-    complete_export(tmp_path, language_tokenizer(), sentencepiece_file(), ("deu_Latn",))
+    tokenizer = language_tokenizer()
+
+    inner = hugging_face_tokenizer(tokenizer, sentencepiece_file())
+
+    complete_export(tmp_path, tokenizer, inner, ("deu_Latn",))
 
     auto: Any = transformers.AutoModelForCausalLM
 
@@ -122,6 +174,56 @@ def test_logits_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
     assert (generation.bos_token_id, generation.eos_token_id) == (1, 2)
     assert generation.decoder_start_token_id is None
     assert theirs.config.pad_token_id is None
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "olmo3"])
+def test_an_export_of_a_run_has_the_config_that_fairseq2_leaves_wrong(
+    kind: str, tmp_path: Path
+) -> None:
+    import transformers
+
+    library()
+
+    family, config = MODELS[kind]
+
+    state, theirs = create(kind).state_dict(), get_hugging_face_converter(family)
+
+    # As fairseq2 exports at a checkpoint.
+    save_hugging_face_model(
+        tmp_path, theirs.to_hg_state_dict(dict(state), config), theirs.to_hg_config(config)
+    )
+
+    tokenizer, converter = language_tokenizer(), find_converter(family)
+
+    inner = hugging_face_tokenizer(tokenizer, sentencepiece_file())
+
+    complete_export(tmp_path, tokenizer, inner, (), converter.to_hg_config(config))
+
+    found = transformers.AutoConfig.from_pretrained(tmp_path).to_dict()
+
+    for name, value in converter.to_hg_config(config).data.items():
+        if not name.endswith("token_id"):
+            assert found[name] == value, name
+
+
+@pytest.mark.parametrize(
+    ("family", "config", "message"),
+    [
+        ("qwen", QwenConfig(**SIZE, head_dim=8), "no Qwen2 whose heads are of another dimension"),
+        (
+            "olmo",
+            OLMOConfig(**SIZE, **OLMO, sliding_window=5, yarn_scale_config=YaRNScaleConfig()),
+            "scaled by YaRN is not exported",
+        ),
+    ],
+)
+def test_a_model_that_transformers_would_compute_otherwise_is_refused(
+    family: str, config: Any, message: str
+) -> None:
+    library()
+
+    with pytest.raises(ModelError, match=message):
+        find_converter(family).to_hg_config(config)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +262,11 @@ def test_models_of_transformers_come_back_whatever_their_configs_are(
 
     save_hugging_face_model(folder, converter.to_hg_state_dict(weights, config), hg_config)
 
-    complete_export(folder, language_tokenizer(), sentencepiece_file(), (), hg_config)
+    tokenizer = language_tokenizer()
+
+    inner = hugging_face_tokenizer(tokenizer, sentencepiece_file())
+
+    complete_export(folder, tokenizer, inner, (), hg_config)
 
     back, report = auto.from_pretrained(folder, output_loading_info=True)
 
@@ -210,8 +316,36 @@ def tiktoken_file(folder: Path) -> Path:
     return file
 
 
+def byte_level_folder(folder: Path) -> Path:
+    """As Qwen and OLMo have it: pieces of bytes, and what ends a text beside them."""
+    from tokenizers.implementations import ByteLevelBPETokenizer
+    from transformers import GPT2TokenizerFast
+
+    bpe = ByteLevelBPETokenizer()
+
+    bpe.train_from_iterator(texts(200), 400, special_tokens=["<|endoftext|>", "<|im_end|>"])
+
+    bpe.save(str(folder / "bpe.json"))
+
+    tokenizer = GPT2TokenizerFast(tokenizer_file=str(folder / "bpe.json"), pad_token="<|pad|>")
+
+    tokenizer.save_pretrained(folder / "hg")
+
+    return folder / "hg"
+
+
 def load(kind: str, folder: Path) -> tuple[Tokenizer, Path]:
     library()
+
+    if kind == "qwen":
+        file = byte_level_folder(folder)
+
+        return load_qwen_tokenizer(file, QwenTokenizerConfig(use_im_end=True)), file
+
+    if kind == "olmo":
+        file = byte_level_folder(folder)
+
+        return load_olmo_tokenizer(file, OLMOTokenizerConfig()), file
 
     if kind == "unigram":
         return language_tokenizer(), sentencepiece_file()
@@ -242,7 +376,7 @@ def load(kind: str, folder: Path) -> tuple[Tokenizer, Path]:
     return hg, folder / "hg"
 
 
-@pytest.mark.parametrize("kind", ["unigram", "llama2", "tiktoken", "llama3", "hg"])
+@pytest.mark.parametrize("kind", ["unigram", "llama2", "tiktoken", "llama3", "hg", "qwen", "olmo"])
 def test_prompts_have_the_same_tokens(kind: str, tmp_path: Path) -> None:
     import transformers
 
@@ -250,7 +384,7 @@ def test_prompts_have_the_same_tokens(kind: str, tmp_path: Path) -> None:
 
     transformers.LlamaConfig().save_pretrained(tmp_path / "out")
 
-    complete_export(tmp_path / "out", tokenizer, file, ())
+    complete_export(tmp_path / "out", tokenizer, hugging_face_tokenizer(tokenizer, file), ())
 
     auto: Any = transformers.AutoTokenizer
 
@@ -284,4 +418,4 @@ def test_what_has_no_counterpart_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match=r"only those of mBART, NLLB and language models are exp"):
         # Stands for a tokenizer of a kind that nobody knows.
-        complete_export(tmp_path, object(), tmp_path, ())  # type: ignore[arg-type]
+        hugging_face_tokenizer(object(), tmp_path)  # type: ignore[arg-type]

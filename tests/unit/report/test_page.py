@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -161,4 +162,19 @@ def test_report_is_made_again(make: Make, tmp_path: Path) -> None:
     run = write_run(tmp_path / "jest", JEST)
 
     make(run)
+
+    files = sorted((tmp_path / "report").iterdir())
+
+    for file in files:
+        file.write_text("earlier")
+        # Another name of the same file: what is written in place changes under a reader, and a kill
+        # leaves half of it.
+        os.link(file, tmp_path / file.name)
+
     make(run)
+
+    assert sorted((tmp_path / "report").iterdir()) == files
+
+    for file in files:
+        assert file.read_bytes() != b"earlier"
+        assert (tmp_path / file.name).read_bytes() == b"earlier"
