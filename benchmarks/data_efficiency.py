@@ -80,6 +80,20 @@ def _reducible(
     )
 
 
+def _chunks_of_400(num_chunks: int) -> tuple[str, tuple[str, ...]]:
+    preset, overrides = _joint(learner_weight=0.0, super_batch_size=4000, num_chunks=num_chunks)
+
+    return preset, (*overrides, *STEPS_OF_400)
+
+
+STEPS_OF_400 = regime(25, 5)
+"""As many pairs in a quarter of the steps."""
+
+INDEPENDENT = (
+    "batch_selector.name=independent",
+    "batch_selector.config={super_batch_size: 1000}",
+)
+
 FROM_REFERENCE = f"model.path={REFERENCE_MODEL}"
 
 ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -89,10 +103,8 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "iid, filtered": ("demo-iid", FILTERED),
     "joint, filtered": (_joint()[0], (*_joint()[1], *FILTERED)),
     "joint, learner 0, filtered": (_joint()[0], (*_joint(learner_weight=0.0)[1], *FILTERED)),
-    "independent": (
-        "demo-jest",
-        ("batch_selector.name=independent", "batch_selector.config={super_batch_size: 1000}"),
-    ),
+    "independent": ("demo-jest", INDEPENDENT),
+    "independent, filtered": ("demo-jest", (*INDEPENDENT, *FILTERED)),
     "joint": _joint(),
     "joint, learner 0": _joint(learner_weight=0.0),
     "joint, learner 0.5": _joint(learner_weight=0.5, reference_weight=0.5),
@@ -107,6 +119,7 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "joint, 1 layer": (_joint()[0], (*_joint()[1], "batch_selector.num_learner_layers=1")),
     "joint, loss": _joint(learner_view="loss", shortlist=0.3),
     "joint, loss 1": _joint(learner_view="loss", shortlist=0.3, learner_weight=1.0),
+    "joint, learner alone": _joint(learner_weight=1.0, reference_weight=0.0),
     "joint, loss alone": _joint(learner_view="loss", learner_weight=1.0, reference_weight=0.0),
     "joint, centred similarity": _joint(learner_view="centred_similarity"),
     "joint, learner 0 to 0.5": _joint(learner_weight=0.0, final_learner_weight=0.5),
@@ -115,6 +128,11 @@ ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "joint, super-batch 500": _joint(learner_weight=0.0, super_batch_size=500, filter_ratio=0.8),
     "joint, super-batch 2000": _joint(learner_weight=0.0, super_batch_size=2000, filter_ratio=0.95),
+    "iid, 400 a step": ("demo-iid", ("batch_selector.config.batch_size=400", *STEPS_OF_400)),
+    **{
+        f"joint, learner 0, 400 of 4000, {num_chunks} chunk(s)": _chunks_of_400(num_chunks)
+        for num_chunks in (1, 2, 3, 6, 12)
+    },
     "joint, reducible": _reducible(),
     "joint, reducible, 1,000 trusted": _reducible(SMALL_REFERENCE_MODEL),
     "joint, reducible, shortlist 0.15": _reducible(shortlist=0.15),

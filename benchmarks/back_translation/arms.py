@@ -88,6 +88,7 @@ ARMS: Final[Mapping[str, Training]] = {
     "synthetic only, LoRA rank 16": Training(genuine=None, synthesis="beam", rank=16),
     "both, 1:1, no filters": _both(synthesis="beam, no filters"),
     "both, 1:1, filtered by reference score": _both(synthesis="beam, reference score"),
+    "both, 1:1, filtered by round trip": _both(synthesis="beam, round trip"),
     "both, 1:1, noised beam": _both(synthesis="noised beam"),
     "both, 1:1, sampling": _both(synthesis="sampling"),
     "both, 1:1, top 10": _both(synthesis="top 10"),

@@ -39,11 +39,15 @@ class Synthesis:
 
     overrides: tuple[str, ...] = ()
 
+    min_round_trip_chrf: float | None = None
+    """What the base model must find again of a target."""
+
 
 SYNTHESES: Final[Mapping[str, Synthesis]] = {
     "beam": Synthesis(),
     "beam, no filters": Synthesis(overrides=NO_FILTERS),
     "beam, reference score": Synthesis(overrides=("filters.min_reference_score=0.5",)),
+    "beam, round trip": Synthesis(min_round_trip_chrf=40.0),
     "noised beam": Synthesis(overrides=("noise={}",)),
     "sampling": Synthesis(folder="sampling", decoding=_sampling("{name: top_p, config: {p: 1.0}}")),
     "top 10": Synthesis(folder="top-10", decoding=_sampling("{name: top_k, config: {k: 10}}")),
@@ -74,6 +78,7 @@ def synthesize(setting: Setting, name: str) -> Path:
             *overrides(setting),
             *synthesis.decoding,
             *synthesis.overrides,
+            *_round_trip(setting, synthesis.min_round_trip_chrf),
         ],
         setting.out / "backtranslated" / f"{slug(name)}.log",
         name,
@@ -90,6 +95,17 @@ def synthesize(setting: Setting, name: str) -> Path:
     scratch.replace(kept)
 
     return kept
+
+
+def _round_trip(setting: Setting, min_chrf: float | None) -> tuple[str, ...]:
+    if min_chrf is None:
+        return ()
+
+    return (
+        f"filters.min_round_trip_chrf={min_chrf}",
+        f"forward.run.path={run_folder(setting.out, setting.base)}",
+        *(f"forward.{item}" for item in BEAM),
+    )
 
 
 def overrides(setting: Setting) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,6 @@ from fairseq2.device import CPU
 from fairseq2.gang import FakeGang
 from fairseq2.models.transformer import TransformerModel
 from numpy.typing import NDArray
-from torch import Tensor
 from typing_extensions import override
 
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
@@ -212,22 +211,37 @@ class RecordedPass(GradientPass):
                 ]
             )
 
-        sums: dict[str, Tensor] = {}
+        together = _together(_first(batch, setting.num_seeds) for batch in batches)
 
-        for batch in batches:
-            wanted = torch.tensor(batch.places) < setting.num_seeds
+        return seed_directions(together, curvatures, damping, None)
 
-            for name, tokens in batch.layers.items():
-                own = wanted[tokens.pairs]
 
-                gradient = tokens.gradients[own].T @ tokens.inputs[own] / setting.num_seeds
+def _together(batches: Iterable[BatchGradients]) -> BatchGradients:
+    """A pair whose gradient is the mean of those of all pairs of the batches."""
+    found = list(batches)
 
-                sums[name] = sums[name] + gradient if name in sums else gradient
+    num_pairs = sum(len(batch.places) for batch in found)
 
-        return {
-            name: _whole(curvatures[name].precondition(gradient, damping))
-            for name, gradient in sums.items()
-        }
+    def join(name: str) -> LayerTokens:
+        parts = [batch.layers[name] for batch in found]
+
+        inputs, gradients, counted = (
+            torch.cat([getattr(part, kind) for part in parts])
+            for kind in ("inputs", "gradients", "counted")
+        )
+
+        return LayerTokens(
+            inputs=inputs,
+            gradients=gradients / num_pairs,
+            pairs=torch.zeros(len(inputs), dtype=torch.int64),
+            counted=counted,
+        )
+
+    return BatchGradients(
+        places=[0],
+        num_labels=torch.stack([batch.num_labels.sum() for batch in found]).sum()[None],
+        layers={name: join(name) for name in found[0].layers},
+    )
 
 
 def _first(batch: BatchGradients, num_pairs: int) -> BatchGradients:
@@ -265,15 +279,6 @@ def _summed(batch: BatchGradients) -> BatchGradients:
             for name, tokens in batch.layers.items()
         },
     )
-
-
-def _whole(matrix: Tensor) -> LayerDirections:
-    """One direction, of full rank."""
-    energy = matrix.square().sum()[None]
-
-    identity = torch.eye(matrix.size(1))
-
-    return LayerDirections(left=matrix[None], right=identity[None], energy=energy, kept=energy)
 
 
 def no_curvature(layers: Sequence[TrackedLayer]) -> dict[str, LayerCurvature]:

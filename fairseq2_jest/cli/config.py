@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from fairseq2.composition import _register_library
 from fairseq2.datasets import DatasetFamily
 from fairseq2.recipe.base import Recipe
+from fairseq2.recipe.config import CommonSection
 from fairseq2.recipe.internal.config import (
     _is_train_config,
     _RecipeConfigHolder,
@@ -97,6 +98,8 @@ def load_config(
 
         loaded.append(config)
 
+        _check_seed(config)
+
         check_asset_names(config, container)
 
         if lacks_tokenizer:
@@ -105,6 +108,14 @@ def load_config(
         check_config_overrides(config, container)
 
         yield config, container
+
+
+def _check_seed(config: object) -> None:
+    # fairseq2 finds out in the run, by a traceback.
+    common = getattr(config, "common", None)
+
+    if isinstance(common, CommonSection) and not 0 <= common.seed < 2**32:
+        raise UsageError(f"`common.seed` must be in [0, 2**32), but is {common.seed}.")
 
 
 def _check_extension(resolver: DependencyResolver) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from fairseq2.logging import log
@@ -26,6 +27,8 @@ from fairseq2_jest.cli.presets import Preset
 from fairseq2_jest.cli.redact import redact_environment
 from fairseq2_jest.cli.sentences import told_in_one_sentence
 from fairseq2_jest.cli.usage import UsageError
+from fairseq2_jest.files import replacing
+from fairseq2_jest.report.runs import find_finetune
 
 
 def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
@@ -48,6 +51,9 @@ def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
             print(f"Output goes to {output_dir}; give OUT to choose another.", file=sys.stderr)
 
     if not options.dump_config:
+        if command.name != "finetune":
+            _check_no_finetune(output_dir)
+
         check_writable(output_dir, "The output directory")
 
         if options.checkpoint_dir is not None:
@@ -69,7 +75,14 @@ def launch(command: Command, preset: Preset | None, options: Namespace) -> None:
     # fairseq2 reads its arguments from here only.
     sys.argv = argv
 
-    run_main(_Launched(recipe, config, tell=not options.no_exit_on_error))
+    run_main(
+        _Launched(
+            recipe,
+            config,
+            config_before=_ConfigFile(output_dir),
+            tell=not options.no_exit_on_error,
+        )
+    )
 
 
 def check(command: Command, preset: Preset | None, options: Namespace) -> None:
@@ -102,6 +115,43 @@ def _sources(preset: Preset | None, options: Namespace) -> ConfigSources:
     )
 
 
+def _check_no_finetune(output_dir: Path) -> None:
+    """
+    :raises UsageError: fairseq2 would write the config of another command over that of a run, or
+        before it.
+    """
+    if run := find_finetune(output_dir):
+        raise UsageError(
+            f"{run} is a run of mt finetune, whose config.yaml would be lost or hidden behind "
+            f"another; name another output directory than {output_dir}."
+        )
+
+
+class _ConfigFile:
+    """The config that fairseq2 wrote to an output directory the last time, if it did."""
+
+    def __init__(self, output_dir: Path) -> None:
+        self._file = output_dir / "config.yaml"
+
+        self._content: bytes | None = None
+
+        # There is none, or fairseq2 will say what is wrong with it.
+        with suppress(OSError):
+            self._content = self._file.read_bytes()
+
+    @contextmanager
+    def restored_on_error(self) -> Iterator[None]:
+        """Whoever is refused leaves the config of the results that are there."""
+        try:
+            yield
+        except BaseException:
+            if self._content is not None and _is_first_rank():
+                with replacing(self._file) as scratch:
+                    scratch.write_bytes(self._content)
+
+            raise
+
+
 def _is_first_rank() -> bool:
     return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
 
@@ -109,12 +159,16 @@ def _is_first_rank() -> bool:
 class _Launched(Recipe):
     """A recipe with ``config`` as its defaults, which says where its run is.
 
+    :param config_before: What is in the place of its config.
     :param tell: Whether an error of fairseq2 that the user can mend becomes one sentence.
     """
 
-    def __init__(self, inner: Recipe, config: object, *, tell: bool) -> None:
+    def __init__(
+        self, inner: Recipe, config: object, *, config_before: _ConfigFile, tell: bool
+    ) -> None:
         self._inner = inner
         self._config = config
+        self._config_before = config_before
         self._tell = tell
         self._config_kls = with_defaults(config)
 
@@ -127,7 +181,10 @@ class _Launched(Recipe):
         log.info("Run directory: {}", context.output_dir)
 
         # Here and not around the whole, since fairseq2 itself ends the process at an error.
-        with told_in_one_sentence(self._config) if self._tell else nullcontext():
+        told = told_in_one_sentence(self._config) if self._tell else nullcontext()
+
+        # fairseq2 has written the config already.
+        with told, self._config_before.restored_on_error():
             return self._inner.create_task(context)
 
     @override

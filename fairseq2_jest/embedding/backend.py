@@ -107,7 +107,7 @@ class TorchBackend(Backend):
             model = _construct(files, self._device, {"use_safetensors": True})
             return model.to(getattr(torch, self._dtype))
         # What is quantised cannot be cast any more, and is made where it stays.
-        return _construct(
+        model = _construct(
             files,
             None,
             {
@@ -117,6 +117,12 @@ class TorchBackend(Backend):
                 "quantization_config": self._quantization_config(),
             },
         )
+        # A table of vectors, and whatever else is not of transformers, does not heed it.
+        if not any(getattr(module, "is_quantized", False) for module in model.modules()):
+            raise EmbeddingError(
+                f"it has no transformer for `quantization: {self._quantization}`; set that to none."
+            )
+        return model
 
     def _quantization_config(self) -> dict[str, Any]:
         """What transformers makes a BitsAndBytesConfig of."""

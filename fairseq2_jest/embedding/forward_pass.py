@@ -35,7 +35,8 @@ class ForwardPass:
         gang: Gang | None = None,
     ) -> None:
         """
-        :param model: The bare model, not its data parallel wrapper.
+        :param model: The bare model, not its data parallel wrapper; of FSDP2, which shards it in
+            place, afterwards.
         :param max_num_tokens: The most tokens in a forward pass, padding included.
         :param autocast_dtype: The dtype of the run's mixed precision, ``None`` where it has none.
         :param gang: The ranks among which FSDP shards the model.
@@ -45,6 +46,12 @@ class ForwardPass:
         self._max_num_tokens = max_num_tokens
         self._autocast_dtype = autocast_dtype
         self._gang = gang
+
+        if isinstance(model, FSDPModule):
+            # Only a forward method of the root gathers what FSDP keeps there.
+            setattr(model, _FSDP_METHOD, lambda forward, batch: forward(batch))
+
+            register_fsdp_forward_method(model, _FSDP_METHOD)
 
     @property
     def model(self) -> Module:
@@ -92,13 +99,6 @@ class ForwardPass:
 
         if not isinstance(model, FSDPModule):
             return forward(batch)
-
-        # Only a forward method of the root gathers what FSDP keeps there; the model is wrapped
-        # after this object is made.
-        if not hasattr(model, _FSDP_METHOD):
-            setattr(model, _FSDP_METHOD, lambda forward, batch: forward(batch))
-
-            register_fsdp_forward_method(model, _FSDP_METHOD)
 
         return getattr(model, _FSDP_METHOD)(forward, batch)
 

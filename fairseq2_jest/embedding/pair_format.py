@@ -28,6 +28,11 @@ class PairFormat(ABC):
         """How long these sequences are, without making them."""
 
     @abstractmethod
+    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
+        """The tokens that go through the model to be read, by an encoder or in a prompt, and those
+        to be predicted from; padding left out."""
+
+    @abstractmethod
     def pass_lengths(self, pairs: TokenizedPairs) -> list[int]:
         """How long the longest sequence is that goes through the model of each pair."""
 
@@ -60,6 +65,12 @@ class EncoderDecoderFormat(PairFormat):
             self._formats.source_lengths(pairs),
             self._formats.lengths(pairs.target, pairs.target_langs, "target"),
         )
+
+    @override
+    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
+        sources, targets = self.lengths(pairs)
+
+        return sum(sources), sum(targets) - len(targets)
 
     @override
     def pass_lengths(self, pairs: TokenizedPairs) -> list[int]:

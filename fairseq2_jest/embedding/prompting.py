@@ -59,6 +59,13 @@ class PromptFormat(PairFormat):
         )
 
     @override
+    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
+        prompts, responses = self.lengths(pairs)
+
+        # The last token of a prompt is the first that is predicted from, that of a response none.
+        return sum(prompts) - len(prompts), sum(responses)
+
+    @override
     def pass_lengths(self, pairs: TokenizedPairs) -> list[int]:
         return [sum(sides) for sides in zip(*self.lengths(pairs), strict=True)]
 

@@ -72,7 +72,7 @@ class ReferenceLoss:
         return self._scorer.model
 
     def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        """See :meth:`TranslationLoss.num_tokens`."""
+        """See :meth:`PairFormat.num_tokens`."""
         return self._scorer.num_tokens(pairs)
 
     def score(

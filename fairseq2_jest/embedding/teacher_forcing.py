@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Final
 
 from fairseq2.data.tokenizers import Tokenizer
 from fairseq2.device import Device
@@ -18,6 +19,9 @@ from fairseq2_jest.embedding.pair_format import EncoderDecoderFormat, PairFormat
 from fairseq2_jest.embedding.prompting import PromptFormat, join_responses
 from fairseq2_jest.embedding.tokens import TokenizedPairs, layout_of, pad, places_of
 from fairseq2_jest.models.causal_lm import CausalParts
+
+NUM_LOGIT_ROWS: Final = 1024
+"""Tokens to be projected to the vocabulary at once: all of a batch may be gigabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +59,6 @@ class TeacherForcing(ABC):
 
     vocab_size: int
     """How many tokens it tells apart."""
-
-    @abstractmethod
-    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        """The tokens that go through the model to be read, and those to be predicted from, padding
-        left out."""
 
     @abstractmethod
     def run(self, pairs: TokenizedPairs) -> ForcedDecoding:
@@ -105,12 +104,6 @@ class EncoderDecoderForcing(TeacherForcing):
         self.format = self._format
         self.head = model.final_proj
         self.vocab_size = model.final_proj.output_dim
-
-    @override
-    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        sources, targets = self.format.lengths(pairs)
-
-        return sum(sources), sum(targets) - len(targets)
 
     @override
     def run(self, pairs: TokenizedPairs) -> ForcedDecoding:
@@ -162,13 +155,6 @@ class PromptForcing(TeacherForcing):
         self.format = PromptFormat(tokenizer)
         self.head = self._parts.head
         self.vocab_size = self._parts.vocab_size
-
-    @override
-    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        prompts, responses = self.format.lengths(pairs)
-
-        # The last token of a prompt is the first that is predicted from, that of a response none.
-        return sum(prompts) - len(prompts), sum(responses)
 
     @override
     def run(self, pairs: TokenizedPairs) -> ForcedDecoding:

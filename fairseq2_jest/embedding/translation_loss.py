@@ -11,11 +11,8 @@ from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
 from fairseq2_jest.embedding.forward_pass import ForwardPass
-from fairseq2_jest.embedding.teacher_forcing import create_teacher_forcing
+from fairseq2_jest.embedding.teacher_forcing import NUM_LOGIT_ROWS, create_teacher_forcing
 from fairseq2_jest.embedding.tokens import TokenizedPairs
-
-_NUM_LOGIT_ROWS = 1024
-"""Tokens projected to the vocabulary at once: all of a batch may be gigabytes."""
 
 
 class TranslationLoss:
@@ -43,9 +40,8 @@ class TranslationLoss:
         return self._pass.model
 
     def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
-        """The tokens that scoring takes through the model: those that are read, by an encoder or in
-        a prompt, and those that are predicted from; padding left out."""
-        return self._forcing.num_tokens(pairs)
+        """See :meth:`PairFormat.num_tokens`."""
+        return self._forcing.format.num_tokens(pairs)
 
     def score(self, pairs: TokenizedPairs) -> Tensor:
         """The loss of each pair. *Shape of the result:* ``(N)``, fp32, on the device."""
@@ -75,8 +71,8 @@ class TranslationLoss:
             [
                 cross_entropy(self._forcing.head(rows).float(), wanted, reduction="none")
                 for rows, wanted in zip(
-                    torch.split(output, _NUM_LOGIT_ROWS),
-                    torch.split(targets, _NUM_LOGIT_ROWS),
+                    torch.split(output, NUM_LOGIT_ROWS),
+                    torch.split(targets, NUM_LOGIT_ROWS),
                     strict=True,
                 )
             ]

@@ -58,14 +58,6 @@ class LayerCurvature:
         """
         return self.eigenvalues + self.damping(config)
 
-    def precondition(self, gradient: Tensor, config: DampingConfig) -> Tensor:
-        """``(H + damping)^-1 g``. *Shape of both:* ``(out, in)``, fp32."""
-        rotated = self.gradient_vectors.T @ gradient @ self.input_vectors
-
-        rotated /= self.damped(config)
-
-        return self.gradient_vectors @ rotated @ self.input_vectors.T
-
 
 class CorrectedSums:
     """EK-FAC's eigenvalues: mean squares of whole gradients of pairs in the factors' eigenbasis.
@@ -107,59 +99,80 @@ class CorrectedSums:
                 squares += gradient.square_()
 
     def add_sums(self, other: CorrectedSums) -> None:
-        """Adds what another has."""
+        """Adds what another has, of the layers that are here."""
         for name, tensor in self.tensors.items():
             tensor += other.tensors[name].to(tensor.device)
 
-    def correct(self, curvatures: Mapping[str, LayerCurvature]) -> dict[str, LayerCurvature]:
-        """The same eigenvectors with these eigenvalues."""
-        return {
-            name: LayerCurvature(
-                input_vectors=curvature.input_vectors,
-                gradient_vectors=curvature.gradient_vectors,
-                eigenvalues=(
-                    self.tensors[f"{name}/squares"] / max(int(self.tensors["count"]), 1)
-                ).float(),
-            )
-            for name, curvature in curvatures.items()
-        }
+    def mean_squares(self, layer: str) -> Tensor:
+        """*Shape:* ``(out, in)``."""
+        return self.tensors[f"{layer}/squares"] / max(int(self.tensors["count"]), 1)
 
 
-def decompose(layers: Sequence[TrackedLayer], factors: FactorSums) -> dict[str, LayerCurvature]:
-    """KFAC's curvature of each layer.
+def decompose(
+    layers: Sequence[TrackedLayer], shards: Sequence[FactorSums], device: Device
+) -> dict[str, LayerCurvature]:
+    """KFAC's curvature of each layer, on the CPU.
+
+    One layer is on ``device`` at a time: all of them in fp64 would take more than the model.
 
     :raises InfluenceError: No token of a layer was counted, or a factor is not finite.
     """
-    curvatures = {}
+    return {
+        layer.name: _decompose(layer.name, FactorSums.total([layer], shards, device))
+        for layer in layers
+    }
+
+
+def _decompose(layer: str, factors: FactorSums) -> LayerCurvature:
+    if factors.count(layer) == 0:
+        raise InfluenceError(
+            f"No token went through {layer} in all of the pairs that the curvature is estimated "
+            "on; raise curvature.num_pairs, or dataset.max_seq_len."
+        )
+
+    parts = factors.means(layer)
+
+    if not all(torch.isfinite(part).all() for part in parts):
+        raise InfluenceError(f"The curvature of {layer} is not finite; compute in float32.")
+
+    (input_values, input_vectors), (gradient_values, gradient_vectors) = (
+        torch.linalg.eigh(part) for part in parts
+    )
+
+    # Rounding puts zeros a little below.
+    eigenvalues = torch.outer(gradient_values.clamp(min=0.0), input_values.clamp(min=0.0))
+
+    return LayerCurvature(
+        input_vectors=input_vectors.float().cpu(),
+        gradient_vectors=gradient_vectors.float().cpu(),
+        eigenvalues=eigenvalues.float().cpu(),
+    )
+
+
+def correct(
+    curvatures: Mapping[str, LayerCurvature],
+    layers: Sequence[TrackedLayer],
+    shards: Sequence[CorrectedSums],
+    device: Device,
+) -> dict[str, LayerCurvature]:
+    """The same eigenvectors with EK-FAC's eigenvalues, on the CPU; likewise a layer at a time."""
+    corrected = {}
 
     for layer in layers:
-        if factors.count(layer.name) == 0:
-            raise InfluenceError(
-                f"No token went through {layer.name} in all of the pairs that the curvature is "
-                "estimated on; raise curvature.num_pairs, or dataset.max_seq_len."
-            )
+        total = CorrectedSums.zeros([layer], device, torch.float64)
 
-        parts = factors.means(layer.name)
+        for shard in shards:
+            total.add_sums(shard)
 
-        if not all(torch.isfinite(part).all() for part in parts):
-            raise InfluenceError(
-                f"The curvature of {layer.name} is not finite; compute in float32."
-            )
+        curvature = curvatures[layer.name]
 
-        (input_values, input_vectors), (gradient_values, gradient_vectors) = (
-            torch.linalg.eigh(part) for part in parts
+        corrected[layer.name] = LayerCurvature(
+            input_vectors=curvature.input_vectors.cpu(),
+            gradient_vectors=curvature.gradient_vectors.cpu(),
+            eigenvalues=total.mean_squares(layer.name).float().cpu(),
         )
 
-        curvatures[layer.name] = LayerCurvature(
-            input_vectors=input_vectors.float(),
-            gradient_vectors=gradient_vectors.float(),
-            # Rounding puts zeros a little below.
-            eigenvalues=torch.outer(
-                gradient_values.clamp(min=0.0), input_values.clamp(min=0.0)
-            ).float(),
-        )
-
-    return curvatures
+    return corrected
 
 
 def to_tensors(curvatures: Mapping[str, LayerCurvature]) -> dict[str, Tensor]:

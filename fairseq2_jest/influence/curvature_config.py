@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from fairseq2.utils.validation import Validatable, ValidationResult
 from typing_extensions import override
+
+CurvatureMethod: TypeAlias = Literal["kfac", "ekfac"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class DampingConfig(Validatable):
 class CurvatureConfig(Validatable):
     """How ``H`` is approximated."""
 
-    method: Literal["kfac", "ekfac"] = "kfac"
+    method: CurvatureMethod = "kfac"
     """``kfac`` (the paper's): for each layer ``A kron S``, the covariance of its inputs and that of
     its output gradients, per token. ``ekfac``: the same eigenvectors, with the eigenvalues measured
     on whole gradients of pairs in a second pass."""

@@ -42,6 +42,9 @@ class DiversityConfig(Validatable):
     max_iterations: int = 30
     """How often k-means moves its centroids, at the most."""
 
+    seed: int | None = None
+    """Decides clusters and draws; ``None`` for ``common.seed``, which decides scores, too."""
+
     @override
     def validate(self) -> ValidationResult:
         result = ValidationResult()

@@ -54,7 +54,8 @@ class FactorSums:
     def total(
         layers: Sequence[TrackedLayer], shards: Iterable[FactorSums], device: Device
     ) -> FactorSums:
-        """The sum of shards, in their order and in fp64: the same whoever made which."""
+        """The sum of what shards have of these layers, in their order and in fp64: the same whoever
+        made which."""
         total = FactorSums.zeros(layers, device, torch.float64)
 
         for shard in shards:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from shutil import rmtree
+from typing import Final
 
 import numpy as np
 import torch
@@ -19,8 +21,12 @@ from torch import Tensor
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.influence import curvature as curvatures_module
 from fairseq2_jest.influence import directions as directions_module
-from fairseq2_jest.influence.curvature import CorrectedSums, LayerCurvature, decompose
-from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
+from fairseq2_jest.influence.curvature import CorrectedSums, LayerCurvature, correct, decompose
+from fairseq2_jest.influence.curvature_config import (
+    CurvatureConfig,
+    CurvatureMethod,
+    DampingConfig,
+)
 from fairseq2_jest.influence.directions import Directions, concatenate, reorder, seed_directions
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
@@ -28,6 +34,8 @@ from fairseq2_jest.influence.gradients import BatchGradients, GradientPass, Redu
 from fairseq2_jest.influence.tensor_file import TensorFile
 
 _SEEDS_IN_FILE = 16
+
+_LAST_FILES: Final[dict[CurvatureMethod, str]] = {"kfac": "factors", "ekfac": "corrected"}
 
 
 class Workplace:
@@ -54,6 +62,14 @@ class Workplace:
 
     def file(self, name: str) -> TensorFile:
         return TensorFile(self._folder / f"{name}.safetensors", self._identity)
+
+    def num_bytes(self) -> int:
+        """What the files take."""
+        return sum(file.stat().st_size for file in self._folder.rglob("*.safetensors"))
+
+    def remove(self, name: str) -> None:
+        """Deletes the files whose names begin with ``name`` and a slash."""
+        rmtree(self._folder / name, ignore_errors=True)
 
     def make(self, files: list[TensorFile], work: Callable[[int], dict[str, Tensor]]) -> None:
         """Completes ``files``, of which ``work`` makes the one of that number; a collective."""
@@ -123,10 +139,8 @@ def fit_curvature(
 
         return sums.tensors
 
-    def decomposed(parts: list[TensorFile]) -> dict[str, LayerCurvature]:
-        shards = (FactorSums(workplace.read(part)) for part in parts)
-
-        return decompose(layers, FactorSums.total(layers, shards, device))
+    def decomposed(parts: list[dict[str, Tensor]]) -> dict[str, LayerCurvature]:
+        return decompose(layers, [FactorSums(part) for part in parts], device)
 
     curvatures = _fit_in_pieces(workplace, "factors", len(pieces), factor_sums, decomposed)
 
@@ -141,15 +155,15 @@ def fit_curvature(
 
         return sums.tensors
 
-    def corrected(parts: list[TensorFile]) -> dict[str, LayerCurvature]:
-        total = CorrectedSums.zeros(layers, device, torch.float64)
-
-        for part in parts:
-            total.add_sums(CorrectedSums(workplace.read(part)))
-
-        return total.correct(curvatures)
+    def corrected(parts: list[dict[str, Tensor]]) -> dict[str, LayerCurvature]:
+        return correct(curvatures, layers, [CorrectedSums(part) for part in parts], device)
 
     return _fit_in_pieces(workplace, "corrected", len(pieces), corrected_sums, corrected)
+
+
+def is_fitted(workplace: Workplace, config: CurvatureConfig) -> bool:
+    """Whether :func:`fit_curvature` is done, by the size of its last file."""
+    return workplace.file(_LAST_FILES[config.method]).exists()
 
 
 def _fit_in_pieces(
@@ -157,7 +171,7 @@ def _fit_in_pieces(
     name: str,
     num_pieces: int,
     make: Callable[[int], dict[str, Tensor]],
-    combine: Callable[[list[TensorFile]], dict[str, LayerCurvature]],
+    combine: Callable[[list[dict[str, Tensor]]], dict[str, LayerCurvature]],
 ) -> dict[str, LayerCurvature]:
     whole = workplace.file(name)
 
@@ -172,17 +186,19 @@ def _fit_in_pieces(
         workplace.make(parts, make)
 
         if workplace.gang.rank == 0:
-            whole.write(curvatures_module.to_tensors(combine(parts)))
+            combined = combine([workplace.read(part) for part in parts])
 
-            # Each is as large as the whole.
-            for part in parts:
-                part.path.unlink()
+            whole.write(curvatures_module.to_tensors(combined))
 
         workplace.gang.barrier()
 
         log.info("The curvature ({}) is estimated, on {:,} shard(s).", name, num_pieces)
 
         tensors = workplace.read(whole)
+
+    # Each part is nearly as large as the whole; a kill may have left them beside it.
+    if workplace.gang.rank == 0:
+        workplace.remove(name)
 
     return curvatures_module.from_tensors(tensors, workplace.device)
 

@@ -16,15 +16,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
 from fairseq2_jest.embedding.forward_pass import autocast
+from fairseq2_jest.embedding.teacher_forcing import NUM_LOGIT_ROWS
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.capture import Capture, frozen
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.labels import sample_labels, uniforms
 from fairseq2_jest.influence.layers import TrackedLayer
 from fairseq2_jest.influence.model import PairModel, Positions, Prediction
-
-_NUM_LOGIT_ROWS = 1024
-"""Tokens projected to the vocabulary at once: all of a batch may be gigabytes."""
 
 Reduction: TypeAlias = Literal["mean", "sum"]
 """A pair's loss is the mean over the tokens of its response, or their sum, which is larger, and so
@@ -174,8 +172,8 @@ class GradientPass:
         """The gradient of the weighted loss by :attr:`Prediction.hidden`."""
         gradients = torch.empty_like(prediction.hidden)
 
-        for begin in range(0, len(gradients), _NUM_LOGIT_ROWS):
-            part = slice(begin, begin + _NUM_LOGIT_ROWS)
+        for begin in range(0, len(gradients), NUM_LOGIT_ROWS):
+            part = slice(begin, begin + NUM_LOGIT_ROWS)
 
             hidden = prediction.hidden[part].detach().requires_grad_()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from fairseq2.utils.validation import Validatable, ValidationResult
 from torch import Tensor
@@ -13,6 +14,8 @@ from typing_extensions import override
 
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.models.linear import is_linear
+
+_AT_ENCODER: Final = re.compile(r"encoder\.|.+\.encoder_decoder_attn\.[kv]_proj\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +75,12 @@ class TrackedLayer:
     """The length of an output."""
 
     @property
-    def stack(self) -> str:
-        """``encoder`` or ``decoder``: what the layer's positions are positions of."""
-        return self.name.partition(".")[0]
+    def stack(self) -> Literal["encoder", "decoder"]:
+        """What the layer's positions are positions of; ``decoder`` for all of a decoder-only model.
+
+        Keys and values by which a decoder attends to the encoder are made of the encoder's output.
+        """
+        return "encoder" if _AT_ENCODER.match(self.name) else "decoder"
 
 
 def find_layers(model: Module, config: LayersConfig) -> tuple[TrackedLayer, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -46,7 +45,7 @@ class Prediction:
     """Which of the N pairs a token belongs to. *Shape:* ``(T)``."""
 
     positions: Mapping[str, Positions]
-    """By the first part of a layer's name, such as ``encoder``."""
+    """By :attr:`TrackedLayer.stack`."""
 
 
 class PairModel:
@@ -90,10 +89,7 @@ class PairModel:
 
         scored, source = forced.scored, forced.source_present
 
-        decoder = Positions(present=forced.present, counted=scored)
-
-        # The layers of a decoder-only model all work on the same, whatever they are called.
-        positions = defaultdict(lambda: decoder)
+        positions = {"decoder": Positions(present=forced.present, counted=scored)}
 
         if source is not None:
             positions["encoder"] = Positions(present=source, counted=source)

@@ -50,7 +50,10 @@ class TensorFile:
             ) from ex
 
     def read(self) -> dict[str, Tensor] | None:
-        """Returns the tensors, on the CPU; ``None`` where there are none of this identity."""
+        """Returns the tensors, on the CPU; ``None`` where there are none of this identity.
+
+        They are mapped from the file, hence take no memory to speak of.
+        """
         with self._open() as file:
             if file is None:
                 return None

@@ -96,6 +96,12 @@ def create_selecting_reader(
             forward_pass, tokenizer, num_layers=batch_selector.num_learner_layers
         )
 
+    elif batch_selector.num_learner_layers is not None:
+        log.warning(
+            "batch_selector.num_learner_layers is not used: the selector does not ask for the "
+            "learner's similarity."
+        )
+
     if selector.needs_learner_loss:
         learner_loss = TranslationLoss(forward_pass, tokenizer)
 

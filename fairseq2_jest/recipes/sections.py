@@ -94,7 +94,7 @@ class BatchSelectorSection(SupportsStructure, Validatable):
 
     num_learner_layers: int | None = None
     """How many of the model's encoder layers, or of a language model's layers, the learner's
-    similarity is taken from; ``None`` for all."""
+    similarity is taken from; ``None`` for all. Other views of the learner take them all."""
 
     max_learner_tokens: int | None = None
     """How many tokens of a side, special ones left out, the learner looks at and the reference
@@ -113,6 +113,12 @@ class BatchSelectorSection(SupportsStructure, Validatable):
             result.add_error(
                 f"`max_learner_tokens` must be at least 1 or null, but is "
                 f"{self.max_learner_tokens}."
+            )
+
+        if self.num_learner_layers is not None and self.num_learner_layers < 1:
+            result.add_error(
+                f"`num_learner_layers` must be at least 1 or null, but is "
+                f"{self.num_learner_layers}."
             )
 
         return result

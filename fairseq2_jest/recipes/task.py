@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
+from fairseq2.gang import Gangs
 from fairseq2.task import Task, TaskStopException
 from typing_extensions import override
+
+
+class FinishedTask(Task):
+    """Of a command that was typed again when all was done."""
+
+    def __init__(self, gangs: Gangs, step_nr: int) -> None:
+        self._gangs = gangs
+        self._step_nr = step_nr
+
+    @override
+    def run(self) -> None:
+        self._gangs.close()
+
+    @override
+    def request_stop(self) -> None:
+        pass
+
+    @override
+    def close(self) -> None:
+        pass
+
+    @property
+    @override
+    def step_nr(self) -> int:
+        return self._step_nr
 
 
 class PiecewiseTask(Task):

@@ -141,6 +141,26 @@ def find_folder(path: Path) -> Path:
     return inner[0]
 
 
+def find_finetune(path: Path) -> Path | None:
+    """The run of ``mt finetune`` that another command would damage by writing its config to
+    ``path``: that at ``path``, or one inside of it that would not be found behind that config."""
+    if (path / "config.yaml").is_file():
+        return path if _is_finetune(path) else None
+
+    folders = (file.parent for file in sorted(path.glob("*/config.yaml")))
+
+    return next(filter(_is_finetune, folders), None)
+
+
+def _is_finetune(folder: Path) -> bool:
+    try:
+        _read_config(folder / "config.yaml")
+    except ReportError:
+        return False
+
+    return True
+
+
 def read_run(folder: Path, name: str | None = None) -> Run:
     """Reads what a run has recorded so far.
 

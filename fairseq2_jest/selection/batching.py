@@ -74,6 +74,10 @@ class MicroBatcher:
         """The tokens of each pair in a pass through the model, special tokens included."""
         return self._format.pass_lengths(pairs)
 
+    def num_tokens(self, pairs: TokenizedPairs) -> tuple[int, int]:
+        """The tokens of all pairs that are read, and those that are predicted from."""
+        return self._format.num_tokens(pairs)
+
     def collate(self, pairs: TokenizedPairs, *, example: object = None) -> Seq2SeqBatch:
         """One padded batch of the given pairs, in their order; ``example`` is carried along."""
         sources, targets = self._format.sequences(pairs)

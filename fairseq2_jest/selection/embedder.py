@@ -47,7 +47,7 @@ class SuperBatchEmbedder:
         self._reference_loss = reference_loss if selector.needs_reference_loss else None
 
         self.filled_tokens = (0, 0)
-        """The tokens that the last super-batch took this rank through the reference model, those
+        """The tokens that the last super-batch took all ranks through the reference model, those
         that are read and those that are predicted from, since its store lacked them."""
 
     def embed(self, rows: NDArray[np.int64], pairs: TokenizedPairs, progress: float) -> SuperBatch:
@@ -96,7 +96,7 @@ class SuperBatchEmbedder:
         if self._reference_loss is not None:
             listed_rows = rows if shortlist is None else rows[shortlist.cpu().numpy()]
 
-            reference_loss = self._irreducible_loss(listed_rows[my_places], mine, len(listed))
+            reference_loss = self._irreducible_loss(listed_rows, listed, my_places)
 
         return SuperBatch(
             num_rows=len(rows),
@@ -160,20 +160,24 @@ class SuperBatchEmbedder:
         return None if self._reference_loss is None else self._reference_loss.model
 
     def _irreducible_loss(
-        self, rows: NDArray[np.int64], pairs: TokenizedPairs, num_listed: int
+        self, rows: NDArray[np.int64], pairs: TokenizedPairs, my_places: NDArray[np.int64]
     ) -> Tensor:
-        """What the reference model loses on all that are listed, given this rank's share."""
+        """What the reference model loses on all that are listed; a rank scores ``my_places``."""
         assert self._reference_loss is not None
 
-        gang = self._gangs.dp
+        losses, made = self._reference_loss.score(rows[my_places], pairs.take(my_places.tolist()))
 
-        losses, made = self._reference_loss.score(rows, pairs)
+        mine = torch.zeros(len(losses), 2)
+        mine[:, 0] = torch.from_numpy(losses)
+        mine[made, 1] = 1.0
 
-        self.filled_tokens = self._reference_loss.num_tokens(pairs.take(made.tolist()))
+        everyones = _gather(mine.to(self._gangs.device), len(pairs), self._gangs.dp)
 
-        return _gather(
-            torch.from_numpy(losses).to(self._gangs.device).unsqueeze(1), num_listed, gang
-        ).squeeze(1)
+        self.filled_tokens = self._reference_loss.num_tokens(
+            pairs.take(everyones[:, 1].nonzero().flatten().tolist())
+        )
+
+        return everyones[:, 0]
 
 
 def _slice(num_rows: int, gang: Gang) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fairseq2_jest.selection.errors import SelectionError
 from fairseq2_jest.selection.learnability import EmbeddedPairs, Learnability
-from fairseq2_jest.selection.sampling import top_rows
+from fairseq2_jest.selection.sampling import sub_batch_size, top_rows
 from fairseq2_jest.selection.selector import BatchSelector, SuperBatch
 
 LearnerView: TypeAlias = Literal["similarity", "centred_similarity", "loss", "reducible_loss"]
@@ -172,7 +172,7 @@ class LearnabilitySelector(BatchSelector):
 
     def sub_batch_of(self, num_rows: int) -> int:
         """The number of pairs to choose from ``num_rows`` candidates."""
-        return max(1, round(num_rows * (1.0 - self._learnability_config.filter_ratio)))
+        return sub_batch_size(num_rows, self._learnability_config.filter_ratio)
 
     def learnability(self, super_batch: SuperBatch) -> Learnability:
         """The learnability of the candidates on the shortlist."""

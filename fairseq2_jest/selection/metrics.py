@@ -21,7 +21,7 @@ GOOD_LABELS: Final = KNOWN_LABELS | {"clean"}
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionStats:
-    """Figures of one step, the same on every rank but for ``filled_tokens``."""
+    """Figures of one step, the same on every rank."""
 
     num_seen: int
     """The number of candidates read, those too long included."""
@@ -61,8 +61,11 @@ class SelectionStats:
     """The tokens that went through the decoder for it."""
 
     filled_tokens: tuple[int, int] = (0, 0)
-    """The tokens that this rank took through encoder and decoder of the reference model, for losses
+    """The tokens that all ranks took through encoder and decoder of the reference model, for losses
     that the store lacked."""
+
+    trained_tokens: tuple[int, int] = (0, 0)
+    """The tokens of the pairs to train on that are read, and those that are predicted from."""
 
     means: dict[str, float]
     """Averages by metric name; only those that apply."""

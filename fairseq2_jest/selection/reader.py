@@ -118,6 +118,8 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
 
         chosen = tokenized.rows[indices]
 
+        sub_batch = tokenized.pairs.take(indices)
+
         self._check_agreement(chosen)
 
         self._step += 1
@@ -150,14 +152,13 @@ class SelectingDataReader(DataReader[Seq2SeqBatch]):
             encoded_tokens=encoded,
             decoded_tokens=decoded,
             filled_tokens=self.embedder.filled_tokens,
+            trained_tokens=self._batcher.num_tokens(sub_batch),
             means={name: means[name] for name in self.embedder.mean_names if name in means},
         )
 
         gang = self._gangs.dp
 
-        return self._batcher.batches(
-            tokenized.pairs.take(indices), rank=gang.rank, num_ranks=gang.size
-        )
+        return self._batcher.batches(sub_batch, rank=gang.rank, num_ranks=gang.size)
 
     @property
     def is_labelled(self) -> bool:

@@ -10,6 +10,11 @@ from torch import Generator, Tensor
 from fairseq2_jest.selection.errors import SelectionError
 
 
+def sub_batch_size(num_rows: int, filter_ratio: float) -> int:
+    """The number of pairs to choose from ``num_rows`` candidates."""
+    return max(1, round(num_rows * (1.0 - filter_ratio)))
+
+
 def chunk_sizes(num_rows: int, filter_ratio: float, num_chunks: int) -> list[int]:
     """Sizes of the chunks that are drawn one after another; empty ones are left out.
 
@@ -25,7 +30,7 @@ def chunk_sizes(num_rows: int, filter_ratio: float, num_chunks: int) -> list[int
     if num_chunks < 1:
         raise SelectionError(f"num_chunks must be at least 1, but is {num_chunks}.")
 
-    total = max(1, round(num_rows * (1.0 - filter_ratio)))
+    total = sub_batch_size(num_rows, filter_ratio)
 
     quotient, remainder = divmod(total, num_chunks)
 

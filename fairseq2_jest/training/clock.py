@@ -16,7 +16,13 @@ class StepClock:
 
     def __init__(self) -> None:
         self._began: float | None = None
-        self._seconds = 0.0
+
+        self.last_step = 0.0
+        """The seconds of the last step that was taken; 0 before the first.
+
+        An attempt that overflowed in fp16 is none: fairseq2 takes back what it recorded, and the
+        next attempt records the same step before it.
+        """
 
     def start(self) -> None:
         """A step begins to be read."""
@@ -28,12 +34,6 @@ class StepClock:
 
     def _stop(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self._began is not None:
-            self._seconds += time.perf_counter() - self._began
+            self.last_step = time.perf_counter() - self._began
 
             self._began = None
-
-    def take(self) -> float:
-        """Returns the seconds since the last call, and starts again from zero."""
-        seconds, self._seconds = self._seconds, 0.0
-
-        return seconds

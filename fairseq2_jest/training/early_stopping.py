@@ -70,6 +70,13 @@ class PatienceEarlyStopper(EarlyStopper):
 
         write_json(self._file, self._history)
 
+        return self._has_waited()
+
+    def has_stopped(self, step_nr: int) -> bool:
+        """Whether the run that is at ``step_nr`` has ended there."""
+        return max(self._history, default=None) == step_nr and self._has_waited()
+
+    def _has_waited(self) -> bool:
         best, waited = -math.inf, 0
 
         for _, value in sorted(self._history.items()):

@@ -26,7 +26,7 @@ from typing_extensions import override
 from fairseq2_jest.selection.reader import SelectingDataReader
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.flops import FlopsModel
-from fairseq2_jest.training.metric_names import TOTALS
+from fairseq2_jest.training.metric_names import MEANS, TOTALS
 from fairseq2_jest.training.pair_loss import EncoderDecoderLoss, PairLoss
 
 
@@ -84,7 +84,8 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
         add_nll_loss_metric(metric_bag)
         add_seq2seq_batch_metrics(metric_bag)
 
-        for name in self._reader.embedder.mean_names:
+        # All of them: a run may go on with another selector, and its checkpoint has their names.
+        for name in MEANS:
             metric_bag.add(name, Mean())
         for name in TOTALS:
             metric_bag.add(name, Sum())
@@ -105,9 +106,7 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
         for name, value in stats.means.items():
             metric_bag.get(name, Mean).update(value)
 
-        if self._reference_flops is not None:
-            self._count("filling_flops", self._reference_flops.forward(*stats.filled_tokens))
-
+        # Not each rank its own: what one has counted is lost where a run goes on with fewer.
         if self._is_first_rank:
             self._count("num_seen", stats.num_seen)
             self._count("num_selected", stats.num_selected)
@@ -123,8 +122,13 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
                 "selection_flops", self._flops.forward(stats.encoded_tokens, stats.decoded_tokens)
             )
 
-            # The clock has the steps before this one, the last of them too late for its record.
-            self._count("step_time", self._clock.take())
+            self._count("training_flops", self._flops.training(*stats.trained_tokens))
+
+            if self._reference_flops is not None:
+                self._count("filling_flops", self._reference_flops.forward(*stats.filled_tokens))
+
+            # That of this step comes too late for its record.
+            self._count("step_time", self._clock.last_step)
 
     def _count(self, name: str, value: float) -> None:
         assert self._metric_bag is not None
@@ -136,17 +140,10 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
     def process_batch(self, batch: Seq2SeqBatch, metric_bag: MetricBag) -> tuple[Tensor, int]:
         result = self._loss(self._model, batch, label_smoothing=self._criterion.label_smoothing)
 
-        loss, num_targets, given = result.loss, result.num_targets, result.given
+        update_nll_loss_metric(metric_bag, result.loss, num_targets=result.num_targets)
+        update_seq2seq_batch_metrics(metric_bag, result.given)
 
-        update_nll_loss_metric(metric_bag, loss, num_targets=num_targets)
-        update_seq2seq_batch_metrics(metric_bag, given)
-
-        with torch.inference_mode():
-            self._count(
-                "training_flops", self._flops.training(given.num_source_elements, num_targets)
-            )
-
-        return loss, num_targets
+        return result.loss, result.num_targets
 
     @override
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
@@ -157,6 +154,10 @@ class TranslationTrainUnit(TrainUnit[Seq2SeqBatch]):
 
         if step_time > 0.0:
             values["selection_share"] = selection_time / step_time
+
+        for name in MEANS:
+            if name not in self._reader.embedder.mean_names:
+                values.pop(name, None)
 
         applies = {
             "noise": self._reader.is_labelled,

@@ -72,7 +72,8 @@ class OutputConfig(Validatable):
 
     num_hypotheses: int = 1
     """How many translations of each line, best first: in ``tsv`` further columns, in ``jsonl`` a
-    list under ``hypotheses``. At most as many as the beam is wide."""
+    list under ``hypotheses``. At most as many as the beam is wide, and one where words are
+    drawn."""
 
     scores: bool = False
     """Whether to write the score behind each translation, the log-probability as the generator
@@ -83,6 +84,12 @@ class OutputConfig(Validatable):
 
         if not self.column or "\t" in self.column or "\n" in self.column:
             result.add_error("`column` must be a name without tabs and line ends.")
+        if self.scores and self.column == "score":
+            result.add_error("`column` must not be 'score' where `scores` is true.")
+        if self.num_hypotheses > 1 and self.column == "hypotheses":
+            result.add_error(
+                "`column` must not be 'hypotheses' where `num_hypotheses` is greater than 1."
+            )
         if self.num_hypotheses < 1:
             result.add_error(f"`num_hypotheses` must be at least 1, but is {self.num_hypotheses}.")
 

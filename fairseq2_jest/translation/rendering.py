@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +12,7 @@ from typing import BinaryIO
 from typing_extensions import override
 
 from fairseq2_jest.corpus.config import compression_of
+from fairseq2_jest.files import replacing
 from fairseq2_jest.translation.config import OutputConfig, TextFormat
 from fairseq2_jest.translation.errors import TranslationError, writing
 from fairseq2_jest.translation.result import Hypothesis, Translation
@@ -69,7 +69,10 @@ class TsvRenderer(Renderer):
 
     @override
     def render(self, line: SourceLine, translation: Translation) -> str:
-        columns = list(line.fields) or [line.text]
+        # Plain text has none, and the keys of an object are none.
+        is_bare = not line.fields or isinstance(line.fields, Mapping)
+
+        columns = [line.text] if is_bare else list(line.fields)
 
         # What was an empty line stays one.
         if columns == [""]:
@@ -158,23 +161,17 @@ def write_output(path: Path, lines: Iterable[str]) -> None:
 
     :raises TranslationError: It cannot be written.
     """
-    # With the suffix, which decides the compression.
-    scratch = path.with_name(f".tmp-{path.name}")
-
-    with writing(path):
-        with closing(_open(scratch)) as stream:
-            for line in lines:
-                stream.write(line.encode() + b"\n")
-
-        with scratch.open("rb") as written:
-            os.fsync(written.fileno())
-
-        scratch.replace(path)
+    # What goes wrong where ``lines`` come from is told there.
+    with (
+        writing(path),
+        replacing(path) as scratch,
+        closing(_open(scratch, compression_of(path))) as stream,
+    ):
+        for line in lines:
+            stream.write(line.encode() + b"\n")
 
 
-def _open(path: Path) -> BinaryIO:
-    compression = compression_of(path)
-
+def _open(path: Path, compression: str | None) -> BinaryIO:
     if compression is None:
         return path.open("wb", buffering=1 << 20)
 

@@ -93,7 +93,7 @@ class Shards:
     def read(self) -> Iterator[Translation]:
         """Yields the translations of all lines, in order.
 
-        :raises TranslationError: A block is missing or damaged.
+        :raises TranslationError: A block is missing or damaged, or cannot be read.
         """
         for block in range(self.num_blocks):
             translations = self._read(block)
@@ -114,13 +114,15 @@ class Shards:
             return [_parse(line) for line in lines]
         except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError) as ex:
             raise self._damaged(block) from ex
+        except OSError as ex:
+            raise self._damaged(block, f"cannot be read ({ex.strerror or ex})") from ex
 
     def _file(self, block: int) -> Path:
         return self.folder / f"{block:08}{_SUFFIX}"
 
-    def _damaged(self, block: int) -> TranslationError:
+    def _damaged(self, block: int, fault: str = "is missing or damaged") -> TranslationError:
         return TranslationError(
-            f"{self._file(block)} is missing or damaged; start the same command again, and its "
+            f"{self._file(block)} {fault}; start the same command again, and its "
             "lines will be translated anew."
         )
 

@@ -32,6 +32,37 @@ OnBatch = Callable[[float], None]
 _Part = list[tuple[Hypothesis, int]]
 
 
+# The parts of a text that are cut for less would be scraps of words.
+_MIN_ROOM = 8
+
+
+def check_room(translation: TranslationFormat, max_source_len: int) -> None:
+    """
+    :param max_source_len: See :class:`Translator`.
+
+    :raises TranslationError: What stands around each text leaves too little room for a part of one.
+    """
+    num_special, num_prompt = translation.source.num_special, len(translation.encode(""))
+
+    if num_prompt == 0:
+        if num_special >= max_source_len:
+            raise TranslationError(
+                f"translation.max_source_len is {max_source_len}, which the tokenizer's "
+                f"{num_special} special tokens fill; raise it."
+            )
+
+        return
+
+    length = num_prompt + num_special
+
+    if length + _MIN_ROOM > max_source_len:
+        raise TranslationError(
+            f"translation.max_source_len is {max_source_len}, but prompt.template takes {length} "
+            f"tokens of it before there is a text: translations of scraps would be put together; "
+            f"raise it to {length + _MIN_ROOM} at the very least, or shorten the template."
+        )
+
+
 class Translator:
     """Translates texts in one direction.
 
@@ -64,6 +95,7 @@ class Translator:
             model.
 
         :raises fairseq2.error.NotSupportedError: The tokenizer lacks a language of ``direction``.
+        :raises TranslationError: ``max_source_len`` leaves no room for a text.
         """
         translation = translation or EncoderDecoderTranslation(tokenizer, direction)
 
@@ -80,11 +112,7 @@ class Translator:
         self._num_hypotheses = num_hypotheses
         self._autocast_dtype = autocast_dtype
 
-        if self._format.num_special >= max_source_len:
-            raise TranslationError(
-                f"translation.max_source_len is {max_source_len}, which the tokenizer's "
-                f"{self._format.num_special} special tokens fill; raise it."
-            )
+        check_room(translation, max_source_len)
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str], on_batch: OnBatch | None = None) -> list[Translation]:

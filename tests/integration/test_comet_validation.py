@@ -86,6 +86,11 @@ def test_comet_is_given_the_texts_and_ends_a_run_that_no_longer_gets_better(
 
     assert recorded(tmp_path / "out") == [0.5, 0.4]
 
+    # What has ended is not begun again.
+    finetune(tmp_path / "out", *BY_COMET, comet, "early_stopping.patience=1")
+
+    assert recorded(tmp_path / "out") == [0.5, 0.4]
+
     samples = sent(program)[0]
 
     # As many as `validation.max_num_examples` says.

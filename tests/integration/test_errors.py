@@ -152,6 +152,16 @@ CASES = {
         ),
         NO_REFERENCE,
     ),
+    "more layers of the learner than there are": (
+        (
+            *DEMO,
+            "batch_selector.config.learner_weight=0.2",
+            "batch_selector.config.learner_view=similarity",
+            "batch_selector.num_learner_layers=9",
+        ),
+        "batch_selector.num_learner_layers is 9, but the model has 2 layer(s) that can be run one "
+        "by one; name as many as that, or set null.",
+    ),
     "a tokenizer that cannot be downloaded": (
         NLLB,
         "tokenizer.name is nllb-200, and its file https://tinyurl.com/flores200sacrebleuspm "

@@ -163,6 +163,17 @@ def test_a_warm_up_that_was_killed_goes_on_to_the_same_choice(
     assert refused.code == 2
     assert "holds a warm-up with another num_steps (3, now 4)" in refused.err
 
+    # A warm-up that ended may have no scores beside it, that would tell what it began with.
+    (killed / "manifest.json").unlink()
+
+    shutil.rmtree(killed / "scores")
+
+    refused = start_warm(killed, corpora, "model.config_overrides={model_dim: 16}").wait()
+
+    assert refused.code == 2
+    assert "holds a warm-up with another model.config_overrides" in refused.err
+    assert not (killed / "manifest.json").exists()
+
 
 def test_ranks_warm_up_together(corpora: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

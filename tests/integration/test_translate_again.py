@@ -181,6 +181,7 @@ def test_standard_input_is_saved_and_resumed(
     damaged = piped(b"fine\n\xff\n")
 
     assert "stdin:2 is not UTF-8" in damaged.err
+    assert (out / "stdin").read_bytes() == source.read_bytes()
     assert output(out) == output(undisturbed)
 
 

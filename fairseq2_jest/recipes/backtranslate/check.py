@@ -23,7 +23,8 @@ def check(config: BacktranslateConfig) -> list[str]:
     :raises CorpusError: The text cannot be read, too many lines are rejected, or the tokenizer
         lacks a language.
     :raises TrainingError: The model does not fit the tokenizer or the length of sources.
-    :raises TranslationError: The file has no such column.
+    :raises TranslationError: The file has no such column, or the length of sources leaves no room
+        for a text.
     :raises UsageError: There is no such run or model as the forward one.
     :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
     """

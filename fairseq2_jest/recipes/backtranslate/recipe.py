@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fairseq2.device import META_DEVICE
 from fairseq2.logging import log
 from fairseq2.recipe.base import Recipe, RecipeContext
-from fairseq2.recipe.config import BeamSearchConfig
 from fairseq2.task import Task
 from typing_extensions import override
 
 from fairseq2_jest.augmentation.language_identification import LanguageLikelihood
 from fairseq2_jest.augmentation.monolingual import FileLines, prepare_monolingual
 from fairseq2_jest.cache import cache_dir
-from fairseq2_jest.corpus.pair import parse_direction
+from fairseq2_jest.corpus.pair import Direction, parse_direction
 from fairseq2_jest.corpus.readers import BuiltinReader
 from fairseq2_jest.corpus.records import Reader
 from fairseq2_jest.corpus.table import CorpusTable
@@ -52,43 +54,34 @@ class BacktranslateRecipe(Recipe):
 
         direction = parse_direction(config.direction)
 
-        # The text comes first: what is wrong with it is said before a model is loaded.
-        reader: Reader
-
-        if config.input.builtin is not None:
-            reader = BuiltinReader(config.input.builtin, direction)
-        else:
-            reader = FileLines(open_input(context, direction.target), config.input)
-
         languages = [LanguageLikelihood(lang) for lang in direction]
 
         for line in unchecked_languages(config, languages):
             log.warning("{}", line)
 
-        prepared = prepare_monolingual(reader, config.cleaning, languages[1], cache_dir())
+        # The text comes first: what is wrong with it is said before a model is loaded.
+        with _open_reader(context, direction) as reader:
+            prepared = prepare_monolingual(reader, config.cleaning, languages[1], cache_dir())
 
-        tokenizer = context.get_tokenizer()
+            tokenizer = context.get_tokenizer()
 
-        kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+            kind = create_model_kind(context, config.model, tokenizer, config.prompt)
 
-        reverse = direction.reversed()
+            reverse = direction.reversed()
 
-        kind.check_direction(reverse)
+            check_translating(context, config, kind, reverse)
 
-        check_translating(context, config, kind)
-
-        claim(
-            context.output_dir,
-            {
-                "text": prepared.manifest.digest,
-                "seed": seed_of_draws(config),
-                **identity_of_translator(config, context.resolver),
-                **kind.identity(),
-            },
-            context.gangs.root,
-            results="back-translations",
-            pattern="shards/[!.]*",
-        )
+            claim(
+                context.output_dir,
+                {
+                    "text": prepared.manifest.digest,
+                    **identity_of_translator(config, context.resolver),
+                    **kind.identity(),
+                },
+                context.gangs.root,
+                results="back-translations",
+                pattern="shards/[!.]*",
+            )
 
         table = CorpusTable(prepared.table)
 
@@ -123,19 +116,22 @@ class BacktranslateRecipe(Recipe):
         return BacktranslateConfig
 
 
+@contextmanager
+def _open_reader(context: RecipeContext, direction: Direction) -> Iterator[Reader]:
+    config = context.get_config_as(BacktranslateConfig)
+
+    if config.input.builtin is not None:
+        yield BuiltinReader(config.input.builtin, direction)
+    else:
+        with open_input(context, direction.target) as source:
+            yield FileLines(source, config.input)
+
+
 def _release_model(context: RecipeContext) -> None:
     # fairseq2 keeps the module as long as the recipe runs.
     context.get_model().to(META_DEVICE)
 
     free_memory()
-
-
-def seed_of_draws(config: BacktranslateConfig) -> int | None:
-    """The seed where translations depend on it."""
-    if isinstance(config.seq2seq_generator.config, BeamSearchConfig):
-        return None
-
-    return config.common.seed
 
 
 def unchecked_languages(

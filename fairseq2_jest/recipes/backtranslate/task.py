@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from fairseq2.device import CPU
 from fairseq2.gang import Gangs
 from fairseq2.logging import log
 from fairseq2.utils.progress import ProgressReporter
-from fairseq2.utils.rng import RngBag
 from typing_extensions import override
 
 from fairseq2_jest.augmentation.errors import AugmentationError
@@ -35,7 +33,7 @@ from fairseq2_jest.report.units import format_seconds
 from fairseq2_jest.translation.rendering import write_output
 from fairseq2_jest.translation.result import Translation
 from fairseq2_jest.translation.shards import Shards
-from fairseq2_jest.translation.translator import OnBatch, Translator
+from fairseq2_jest.translation.translator import Translator
 
 _ROWS_AT_ONCE = 1024
 
@@ -81,6 +79,7 @@ class BacktranslateTask(BlockTranslationTask):
             shards,
             missing,
             translator,
+            seed=config.common.seed,
             gangs=gangs,
             progress_reporter=progress_reporter,
             log_every_seconds=config.translation.log_every_seconds,
@@ -110,18 +109,6 @@ class BacktranslateTask(BlockTranslationTask):
     @override
     def _check_unchanged(self) -> None:
         """The lines are a copy of the file's."""
-
-    @override
-    def _translate_block(
-        self, translator: Translator, block: int, texts: Sequence[str], on_batch: OnBatch
-    ) -> list[Translation]:
-        # What is drawn depends on the block alone, whoever translates it and what came before.
-        seed = np.random.SeedSequence([self._config.common.seed, block]).generate_state(1)
-
-        rng = RngBag.from_device_defaults(CPU, self._gangs.device)
-
-        with rng.temporary_manual_seed(int(seed[0])):
-            return super()._translate_block(translator, block, texts, on_batch)
 
     @override
     def _leave_gang(self) -> None:

@@ -22,7 +22,9 @@ class ColumnsConfig(Validatable):
     in which case the first line is a header; in ``jsonl`` a key."""
 
     hypothesis: int | str = "hypothesis"
-    """Of a translation; by default as ``mt translate`` calls it."""
+    """Of a translation; by default as ``mt translate`` calls it in ``jsonl``, and in ``tsv`` where
+    the input had a header. The ``tsv`` that it makes of plain text has none: there it is column 1.
+    """
 
     reference: int | str | None = None
     """Of a reference; by default column 1, or ``tgt``, ``target`` or the language."""

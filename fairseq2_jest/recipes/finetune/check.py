@@ -10,6 +10,7 @@ from torch.nn import Module
 from fairseq2_jest.corpus.dataset import ParallelText
 from fairseq2_jest.corpus.mixing import Mix
 from fairseq2_jest.embedding.reference import SentenceTransformerConfig, check_reference
+from fairseq2_jest.embedding.text_stack import create_text_stack
 from fairseq2_jest.evaluation.comet.interpreter import find_interpreter
 from fairseq2_jest.evaluation.validation import check_tokenizers
 from fairseq2_jest.recipes.adapting import check_adapter
@@ -32,7 +33,8 @@ def check(config: FinetuneConfig) -> list[str]:
 
     :raises AdapterError: The adapter does not fit the model or the machine.
     :raises CorpusError: A corpus cannot be prepared, or the tokenizer lacks a language.
-    :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded.
+    :raises EmbeddingError: The reference encoder is neither here nor can it be downloaded, or the
+        model has fewer layers than the learner shall have.
     :raises EvaluationError: COMET or a tokenizer of BLEU is asked for, and not there.
     :raises ModelError: The run is to export what has no counterpart in transformers.
     :raises SelectionError: A super-batch is too large, or the reference model is not named, or has
@@ -81,6 +83,11 @@ def check(config: FinetuneConfig) -> list[str]:
     selector = create_selector(context, config.batch_selector)
 
     check_size(selector, num_train)
+
+    if selector.needs_learner and model is not None:
+        num_layers = config.batch_selector.num_learner_layers
+
+        create_text_stack(model, tokenizer, num_layers=num_layers)
 
     if selector.needs_reference_loss:
         _check_reference_model(context, config, kind, model)

@@ -166,11 +166,18 @@ class FinetuneConfig(Validatable):
                 f"less than `regime.num_steps` ({regime.num_steps})."
             )
 
-        if self.early_stopping.patience is not None and regime.score_metric is None:
-            result.add_error(
-                "`regime.score_metric` must be set (nll_loss, bleu, chrf or comet) where "
-                "`early_stopping.patience` is."
-            )
+        if self.early_stopping.patience is not None:
+            needed = {
+                "regime.score_metric": (regime.score_metric, " (nll_loss, bleu, chrf or comet)"),
+                "regime.validate_every_n_steps": (regime.validate_every_n_steps, ""),
+                "dataset.valid_split": (self.dataset.valid_split, ""),
+            }
+
+            for name, (value, choices) in needed.items():
+                if value is None:
+                    result.add_error(
+                        f"`{name}` must be set{choices} where `early_stopping.patience` is."
+                    )
 
         validation = self.validation
 

@@ -22,7 +22,7 @@ from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir, complete_card
 from fairseq2_jest.recipes.export.hook import complete_exports, create_export_tokenizer
 from fairseq2_jest.recipes.finetune.comet import open_comet
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
-from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks
+from fairseq2_jest.recipes.finetune.resume import check_number_of_ranks, last_full_step
 from fairseq2_jest.recipes.finetune.schedule import schedule_warning
 from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
 from fairseq2_jest.recipes.reading import (
@@ -30,6 +30,7 @@ from fairseq2_jest.recipes.reading import (
     create_selecting_reader,
     create_selector,
 )
+from fairseq2_jest.recipes.task import FinishedTask
 from fairseq2_jest.training.clock import StepClock
 from fairseq2_jest.training.early_stopping import PatienceEarlyStopper, set_early_stopper
 from fairseq2_jest.training.errors import TrainingError
@@ -67,6 +68,16 @@ class FinetuneRecipe(Recipe):
         config = context.get_config_as(FinetuneConfig)
 
         check_number_of_ranks(context, sharded=config.trainer.data_parallelism == "fsdp")
+
+        stopper, last_step = _early_stopper(context), last_full_step(context)
+
+        if stopper is not None and last_step is not None and stopper.has_stopped(last_step):
+            log.info(
+                "The run ended early at step {}; raise early_stopping.patience for it to go on.",
+                last_step,
+            )
+
+            return FinishedTask(context.gangs, last_step)
 
         warning = schedule_warning(config)
 
@@ -182,14 +193,8 @@ class FinetuneRecipe(Recipe):
                 _hugging_face_config(context),
             )
 
-        stopping = config.early_stopping
-
-        if stopping.patience is not None:
-            file = context.output_dir / "early_stopping.json"
-
-            set_early_stopper(
-                trainer, PatienceEarlyStopper(stopping.patience, stopping.min_improvement, file)
-            )
+        if stopper is not None:
+            set_early_stopper(trainer, stopper)
 
         return trainer
 
@@ -233,6 +238,17 @@ class FinetuneRecipe(Recipe):
     @override
     def config_kls(self) -> type[object]:
         return FinetuneConfig
+
+
+def _early_stopper(context: RecipeContext) -> PatienceEarlyStopper | None:
+    config = context.get_config_as(FinetuneConfig).early_stopping
+
+    if config.patience is None:
+        return None
+
+    file = context.output_dir / "early_stopping.json"
+
+    return PatienceEarlyStopper(config.patience, config.min_improvement, file)
 
 
 def _check_validation(direction: Direction, reader: ValidationReader, max_seq_len: int) -> None:

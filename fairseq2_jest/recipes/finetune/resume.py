@@ -8,6 +8,13 @@ from fairseq2_jest.recipes.checkpoint_card import checkpoint_dir
 from fairseq2_jest.selection.errors import ResumeError
 
 
+def last_full_step(context: RecipeContext) -> int | None:
+    """The step of the checkpoint that the run would go on from; ``None`` for its beginning."""
+    manager = context.get_checkpoint_manager()
+
+    return manager.maybe_get_last_step_number(exclude_model_only=True)
+
+
 def check_number_of_ranks(context: RecipeContext, *, sharded: bool) -> None:
     """Refuses a number of ranks that the last checkpoint does not fit.
 
@@ -18,9 +25,7 @@ def check_number_of_ranks(context: RecipeContext, *, sharded: bool) -> None:
 
     :raises ResumeError: It was saved by another number of ranks.
     """
-    manager = context.get_checkpoint_manager()
-
-    step_nr = manager.maybe_get_last_step_number(exclude_model_only=True)
+    step_nr = last_full_step(context)
 
     if step_nr is None:
         return

@@ -62,6 +62,8 @@ def choose(
 ) -> Choice:
     """Applies the rule, clusters what passed and draws from it; a collective.
 
+    :param seed: Taken where ``diversity`` has none.
+
     :raises InfluenceError: Nothing passes, or a feature is missing.
     """
     passed = passing_rows(summary, rule)
@@ -97,6 +99,9 @@ def choose(
         found = features(passed[places])
 
         return unit_rows(found) if diversity.normalize else found
+
+    if diversity.seed is not None:
+        seed = diversity.seed
 
     kmeans = KMeans(num_clusters, seed=seed, gang=gang, max_iterations=diversity.max_iterations)
 

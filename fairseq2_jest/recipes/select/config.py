@@ -77,7 +77,8 @@ class SelectConfig(Validatable):
 
     rule: RuleConfig = field(default_factory=RuleConfig)
     """Which pairs are good enough. What is below may change between runs of one output directory,
-    without anything being scored again."""
+    without anything being scored again, all but ``diversity.projection_side`` and ``common``'s seed
+    and precision."""
 
     diversity: DiversityConfig = field(default_factory=DiversityConfig)
     """How the choice is spread over these."""

@@ -18,8 +18,7 @@ from fairseq2_jest.files import replacing, write_json
 from fairseq2_jest.influence.diagnosis import Diagnosis, LayerDiagnosis
 from fairseq2_jest.influence.rule import ScoreSummary
 from fairseq2_jest.recipes.select.choosing import Choice
-
-_ROWS_AT_ONCE = 8192
+from fairseq2_jest.recipes.select.rows import blocks_of_rows
 
 TABLE_NAME = "scores.parquet"
 NUMBERS_NAME = "select.json"
@@ -47,9 +46,7 @@ def write_table(
     is_chosen[choice.chosen] = True
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for begin in range(0, len(pool), _ROWS_AT_ONCE):
-            rows = np.arange(begin, min(begin + _ROWS_AT_ONCE, len(pool)), dtype=np.int64)
-
+        for rows in blocks_of_rows(len(pool)):
             directions = [str(pool.directions[i]) for i in pool.direction_index(rows)]
 
             yield pa.record_batch(

@@ -31,7 +31,7 @@ from fairseq2_jest.recipes.select.identity import identity_of
 from fairseq2_jest.recipes.select.scoring import Candidates
 from fairseq2_jest.recipes.select.seeds import open_pool
 from fairseq2_jest.recipes.select.task import SelectTask
-from fairseq2_jest.recipes.select.warmup import warm_up
+from fairseq2_jest.recipes.select.warmup import FOLDER_NAME, claim_warm_up, warm_up
 
 
 class SelectRecipe(Recipe):
@@ -59,6 +59,12 @@ class SelectRecipe(Recipe):
         tokenizer = context.get_tokenizer()
 
         kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+        if config.warmup is not None:
+            # It may have been there before, with other settings.
+            folder = context.output_dir / FOLDER_NAME
+
+            claim_warm_up(folder, config, config.warmup, pool, kind, context)
 
         kind.check_languages(pool)
 

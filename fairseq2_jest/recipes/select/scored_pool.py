@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairseq2_jest.corpus.dataset import Corpus
-
-_ROWS_AT_ONCE: Final = 8192
+from fairseq2_jest.recipes.select.rows import blocks_of_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +49,7 @@ class ScoredPool:
         """Letters of each target. *Shape:* ``(N)``."""
         lengths = np.empty(len(self.influence), dtype=np.int64)
 
-        for begin in range(0, len(lengths), _ROWS_AT_ONCE):
-            rows = np.arange(begin, min(begin + _ROWS_AT_ONCE, len(lengths)), dtype=np.int64)
-
+        for rows in blocks_of_rows(len(lengths)):
             lengths[rows] = [len(text) for text in self.corpus.texts(rows)[1]]
 
         return lengths

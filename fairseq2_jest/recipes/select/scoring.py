@@ -29,11 +29,13 @@ from fairseq2_jest.influence.fitting import (
     fit_curvature,
     fit_seeds,
     in_order,
+    is_fitted,
     sample_rows,
 )
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
+from fairseq2_jest.influence.room import curvature_room, seeds_bytes
 from fairseq2_jest.influence.score_store import InfluenceStore
 from fairseq2_jest.influence.scoring import PoolScorer
 from fairseq2_jest.recipes.progress import Progress
@@ -85,11 +87,9 @@ class PoolScoring:
         :param on_piece: Called between pieces of work; may raise, to stop.
 
         :raises EmbeddingError: The store cannot be made or read.
-        :raises InfluenceError: The disk is too small.
         """
         self._config = config
         self._candidates = candidates
-        self._identity = identity
         self._folder = folder
         self._gang = gang
         self._progress_reporter = progress_reporter
@@ -105,16 +105,21 @@ class PoolScoring:
             block_size=config.scoring.block_size,
         )
 
-        _check_room(self.store, folder)
+        self._place = Workplace(
+            folder / "curvature", identity, gang=gang, device=gang.device, on_piece=on_piece
+        )
 
     def run(self) -> None:
         """A collective.
 
-        :raises InfluenceError: A gradient is not finite, or the disk refuses.
+        :raises InfluenceError: A gradient is not finite, or the disk is too small or refuses.
         """
         store, gang = self.store, self._gang
 
         missing = np.flatnonzero(~store.done()).tolist()
+
+        if missing:
+            self._check_room()
 
         # All have looked before one writes.
         gang.barrier()
@@ -150,21 +155,44 @@ class PoolScoring:
         # The others may be at their last blocks.
         gang.barrier()
 
+    def _check_room(self) -> None:
+        config, candidates, place, store = self._config, self._candidates, self._place, self.store
+
+        layers = candidates.gradients.layers
+
+        curvature = curvature_room(layers, config.curvature, candidates.num_rows)
+
+        seeds = seeds_bytes(layers, len(candidates.seeds), config.scoring.rank)
+
+        log.info(
+            "Scores and features take {}, curvature and seeds {}, and up to {} meanwhile.",
+            format_bytes(store.num_bytes),
+            format_bytes(curvature.kept + seeds),
+            format_bytes(curvature.peak),
+        )
+
+        needed = curvature.kept + seeds + store.num_bytes
+
+        # Shards are gone before the others are there.
+        if not is_fitted(place, config.curvature):
+            needed = max(needed, curvature.peak)
+
+        free = shutil.disk_usage(self._folder).free
+
+        if needed > free + store.allocated() + place.num_bytes():
+            raise InfluenceError(
+                f"Curvature, seeds, scores and features take {format_bytes(needed)} at the most, "
+                f"but {self._folder} has {format_bytes(free)} left; make room, or name another "
+                "output directory."
+            )
+
     def _create_scorer(self) -> PoolScorer:
         config, gang, candidates = self._config, self._gang, self._candidates
 
         gradients = candidates.gradients
 
-        place = Workplace(
-            self._folder / "curvature",
-            self._identity,
-            gang=gang,
-            device=gang.device,
-            on_piece=self._on_piece,
-        )
-
         curvatures = fit_curvature(
-            place,
+            self._place,
             gradients,
             candidates.read,
             candidates.num_rows,
@@ -173,7 +201,7 @@ class PoolScoring:
         )
 
         directions = fit_seeds(
-            place,
+            self._place,
             gradients,
             candidates.seeds,
             curvatures,
@@ -256,15 +284,3 @@ class PoolScoring:
             features[kept - rows[0]] = found.features.numpy()
 
         self.store.write(block, scores, features)
-
-
-def _check_room(store: InfluenceStore, folder: Path) -> None:
-    log.info("Scores and features take {}.", format_bytes(store.num_bytes))
-
-    free = shutil.disk_usage(folder).free
-
-    if store.num_bytes > free + store.allocated():
-        raise InfluenceError(
-            f"Scores and features take {format_bytes(store.num_bytes)}, but {folder} has "
-            f"{format_bytes(free)} left; make room, or name another output directory."
-        )

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from fairseq2_jest.corpus.dataset import Corpus, ParallelText
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.recipes.select.config import SelectConfig
+from fairseq2_jest.recipes.select.rows import blocks_of_rows
 from fairseq2_jest.recipes.select.sections import PoolSection
-
-_ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +81,8 @@ def _check_apart(pool: Corpus, trusted: Corpus, rows: NDArray[np.int64]) -> None
 
     found = set()
 
-    for begin in range(0, len(pool), _ROWS_AT_ONCE):
-        part = np.arange(begin, min(begin + _ROWS_AT_ONCE, len(pool)), dtype=np.int64)
-
-        found |= seeds.intersection(zip(*pool.texts(part), strict=True))
+    for rows_of_pool in blocks_of_rows(len(pool)):
+        found |= seeds.intersection(zip(*pool.texts(rows_of_pool), strict=True))
 
     if found:
         raise InfluenceError(

@@ -15,9 +15,8 @@ from fairseq2_jest.corpus.config import CorpusConfig, ParallelTextConfig
 from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.files import write_text
 from fairseq2_jest.recipes.select.output import write_parquet
+from fairseq2_jest.recipes.select.rows import blocks_of_rows
 from fairseq2_jest.recipes.yaml_text import to_yaml
-
-_ROWS_AT_ONCE = 8192
 
 CARD_NAME: Final = "selected-pairs"
 CARD_FILE: Final = "assets/selected.yaml"
@@ -120,8 +119,8 @@ def _write_pairs(folder: Path, pool: Corpus, chosen: NDArray[np.int64]) -> list[
 
 
 def _pairs(pool: Corpus, rows: NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
-    for begin in range(0, len(rows), _ROWS_AT_ONCE):
-        part = rows[begin : begin + _ROWS_AT_ONCE]
+    for places in blocks_of_rows(len(rows)):
+        part = rows[places]
 
         source, target = pool.texts(part)
 
@@ -148,7 +147,7 @@ def _at_absolute_paths(corpus: CorpusConfig) -> CorpusConfig:
 
 
 def _plain(value: object) -> Any:
-    """Without what is as it is by default."""
+    """As YAML has it, without what is ``None``, which it is by default."""
     if isinstance(value, (ParallelTextConfig, CorpusConfig)):
         return _plain(asdict(value))
 

@@ -20,9 +20,11 @@ from fairseq2.recipe.config import (
 from fairseq2.task import Task
 from typing_extensions import override
 
+from fairseq2_jest.corpus.dataset import Corpus
 from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.recipe import FinetuneRecipe
 from fairseq2_jest.recipes.manifest import claim
+from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
 from fairseq2_jest.recipes.nested_run import run_within
 from fairseq2_jest.recipes.sections import BatchSelectorSection, BitextSection
 from fairseq2_jest.recipes.select.config import SelectConfig
@@ -36,6 +38,8 @@ FOLDER_NAME = "warmup"
 
 def warm_up(config: SelectConfig, section: WarmupSection, output_dir: Path) -> Path:
     """Completes the warm-up of an output directory, all ranks together.
+
+    One that is there is taken as it is; :func:`claim_warm_up` tells whether it is the right one.
 
     :returns: Its run, of which the last checkpoint is meant.
 
@@ -56,6 +60,27 @@ def warm_up(config: SelectConfig, section: WarmupSection, output_dir: Path) -> P
     return folder
 
 
+def claim_warm_up(
+    folder: Path,
+    config: SelectConfig,
+    section: WarmupSection,
+    pool: Corpus,
+    kind: ModelKind,
+    context: RecipeContext,
+) -> None:
+    """Makes ``folder`` the place of this warm-up, finished or not; a collective.
+
+    :raises UsageError: There is a warm-up of something else.
+    """
+    claim(
+        folder,
+        warmup_identity(config, section, kind, pool, context.resolver),
+        context.gangs.root,
+        results="a warm-up",
+        pattern="checkpoints/*",
+    )
+
+
 class _WarmupRecipe(FinetuneRecipe):
     """`mt finetune`, once it is sure that there is something to score with its model."""
 
@@ -69,19 +94,9 @@ class _WarmupRecipe(FinetuneRecipe):
 
         pool = open_pool(context, config).pool
 
-        claim(
-            context.output_dir,
-            {
-                **warmup_identity(self._section),
-                "base": config.model.title,
-                "pool": pool.digest,
-                "max_seq_len": config.dataset.max_seq_len,
-                "seed": config.common.seed,
-            },
-            context.gangs.root,
-            results="a warm-up",
-            pattern="checkpoints/*",
-        )
+        kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
+
+        claim_warm_up(context.output_dir, config, self._section, pool, kind, context)
 
         return super().create_task(context)
 

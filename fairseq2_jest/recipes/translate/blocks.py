@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from time import monotonic
 
+import numpy as np
+from fairseq2.device import CPU
 from fairseq2.gang import Gangs
 from fairseq2.utils.progress import ProgressReporter
+from fairseq2.utils.rng import RngBag
 from typing_extensions import override
 
 from fairseq2_jest.recipes.progress import Progress
@@ -27,6 +30,7 @@ class BlockTranslationTask(PiecewiseTask):
         missing: list[int],
         translator: Translator | None,
         *,
+        seed: int,
         gangs: Gangs,
         progress_reporter: ProgressReporter,
         log_every_seconds: float,
@@ -34,12 +38,14 @@ class BlockTranslationTask(PiecewiseTask):
         """
         :param missing: The blocks to translate, the same on all ranks.
         :param translator: Needed where a block is missing.
+        :param seed: Of what the generator draws, if it does.
         """
         super().__init__()
 
         self._shards = shards
         self._missing = missing
         self._translator = translator
+        self._seed = seed
         self._gangs = gangs
         self._progress_reporter = progress_reporter
         self._log_every_seconds = log_every_seconds
@@ -125,7 +131,13 @@ class BlockTranslationTask(PiecewiseTask):
     def _translate_block(
         self, translator: Translator, block: int, texts: Sequence[str], on_batch: OnBatch
     ) -> list[Translation]:
-        return translator(texts, on_batch)
+        # What is drawn depends on the block alone, whoever translates it and what came before.
+        seed = np.random.SeedSequence([self._seed, block]).generate_state(1)
+
+        rng = RngBag.from_device_defaults(CPU, self._gangs.device)
+
+        with rng.temporary_manual_seed(int(seed[0])):
+            return translator(texts, on_batch)
 
     @property
     def num_new_lines(self) -> int:

@@ -17,7 +17,8 @@ from fairseq2_jest.translation.source import open_source
 def check(config: TranslateConfig) -> list[str]:
     """Reads the input, checks the languages, and returns a line about each part of the run.
 
-    :raises TranslationError: A line of the input cannot be read.
+    :raises TranslationError: A line of the input cannot be read, or the length of sources leaves no
+        room for a text.
     :raises CorpusError: The input cannot be read, or the tokenizer lacks a language.
     :raises TrainingError: The model does not fit the tokenizer or the length of sources.
     """
@@ -49,14 +50,13 @@ def check_translator(config: TranslatorConfig, direction: Direction) -> None:
 
     :raises CorpusError: The tokenizer lacks a language.
     :raises TrainingError: The model does not fit the tokenizer or the length of sources.
+    :raises TranslationError: The length of sources leaves no room for a text.
     """
     context = RecipeContext(get_dependency_resolver())
 
     kind = create_model_kind(context, config.model, context.get_tokenizer(), config.prompt)
 
-    kind.check_direction(direction)
-
-    check_translating(context, config, kind)
+    check_translating(context, config, kind, direction)
 
 
 def name_of_model(config: TranslatorConfig) -> str:

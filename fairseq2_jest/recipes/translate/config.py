@@ -10,6 +10,7 @@ from fairseq2.recipe.config import (
     GangSection,
     GeneratorSection,
     ReferenceModelSection,
+    SamplingConfig,
     Seq2SeqGeneratorSection,
     TokenizerSection,
 )
@@ -22,7 +23,13 @@ from fairseq2_jest.corpus.pair import parse_direction
 from fairseq2_jest.corpus.prompt import PromptConfig
 from fairseq2_jest.recipes.finished_run import RunSection, take_from_run
 from fairseq2_jest.translation.batched_search import BATCHED_BEAM_SEARCH
-from fairseq2_jest.translation.config import InputConfig, OutputConfig, TranslationConfig
+from fairseq2_jest.translation.config import (
+    InputConfig,
+    OutputConfig,
+    TranslationConfig,
+    input_format,
+    output_format,
+)
 
 
 @dataclass(kw_only=True)
@@ -109,12 +116,34 @@ class TranslateConfig(TranslatorConfig):
     def validate(self) -> ValidationResult:
         result = super().validate()
 
-        beam = self.seq2seq_generator.config
+        search, output = self.seq2seq_generator.config, self.output
 
-        if isinstance(beam, BeamSearchConfig) and beam.beam_size < self.output.num_hypotheses:
+        if isinstance(search, BeamSearchConfig) and search.beam_size < output.num_hypotheses:
             result.add_error(
-                f"`output.num_hypotheses` ({self.output.num_hypotheses}) must not exceed "
-                f"`seq2seq_generator.config.beam_size` ({beam.beam_size})."
+                f"`output.num_hypotheses` ({output.num_hypotheses}) must not exceed "
+                f"`seq2seq_generator.config.beam_size` ({search.beam_size})."
+            )
+
+        if isinstance(search, SamplingConfig):
+            if output.num_hypotheses > 1:
+                result.add_error(
+                    f"`output.num_hypotheses` is {output.num_hypotheses}, but must be 1 where "
+                    "`seq2seq_generator.name` is sampling, which draws one translation of a line."
+                )
+            if output.scores and not search.compute_scores:
+                result.add_error(
+                    "`seq2seq_generator.config.compute_scores` must be true where `output.scores` "
+                    "is."
+                )
+
+        source = input_format(self.input)
+
+        has_own_key = source != "jsonl" and output_format(output, source) == "jsonl"
+
+        if has_own_key and output.column == "source":
+            result.add_error(
+                "`output.column` must not be 'source', where the source goes: the input is "
+                f"{source}."
             )
 
         return result

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq2.assets import AssetStore
-from fairseq2.recipe.config import ReferenceModelSection, TokenizerSection
+from fairseq2.recipe.config import BeamSearchConfig, ReferenceModelSection, TokenizerSection
 from fairseq2.runtime.dependency import DependencyResolver
 from fairseq2.utils.structured import ValueConverter
 
@@ -73,7 +73,16 @@ def identity_of_translator(
         },
         "seq2seq_generator": unstructured(config.seq2seq_generator),
         "generator": unstructured(config.generator),
+        "seed": _seed_of_draws(config),
     }
+
+
+def _seed_of_draws(config: TranslatorConfig) -> int | None:
+    """The seed where translations depend on it."""
+    if isinstance(config.seq2seq_generator.config, BeamSearchConfig):
+        return None
+
+    return config.common.seed
 
 
 def _files(

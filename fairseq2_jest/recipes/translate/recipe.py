@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq2.assets import AssetCardError
@@ -14,6 +16,7 @@ from typing_extensions import override
 
 from fairseq2_jest.cli.output import check_writable
 from fairseq2_jest.corpus.pair import Direction, parse_direction
+from fairseq2_jest.embedding.translation_format import TranslationFormat
 from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.model_kinds import ModelKind, create_model_kind
@@ -29,7 +32,7 @@ from fairseq2_jest.translation.errors import TranslationError
 from fairseq2_jest.translation.rendering import create_renderer
 from fairseq2_jest.translation.shards import Shards
 from fairseq2_jest.translation.source import SourceFile, open_source
-from fairseq2_jest.translation.translator import Translator
+from fairseq2_jest.translation.translator import Translator, check_room
 
 
 class TranslateRecipe(Recipe):
@@ -42,34 +45,31 @@ class TranslateRecipe(Recipe):
         # Done already where the config came through the command line.
         config.complete(context.resolver)
 
-        # The input comes first: what is wrong with it is said before a model is loaded.
-        source = open_input(context, parse_direction(config.direction).source)
-
-        format_ = output_format(config.output, input_format(config.input))
-
-        renderer = create_renderer(config.output, format_, source)
-
-        output_file = _output_file(context, f"translations{FILE_SUFFIXES[format_]}", source)
-
-        survey = source.survey()
-
-        tokenizer = context.get_tokenizer()
-
-        kind = create_model_kind(context, config.model, tokenizer, config.prompt)
-
         direction = parse_direction(config.direction)
 
-        kind.check_direction(direction)
+        # The input comes first: what is wrong with it is said before a model is loaded.
+        with open_input(context, direction.source) as source:
+            format_ = output_format(config.output, input_format(config.input))
 
-        check_translating(context, config, kind)
+            renderer = create_renderer(config.output, format_, source)
 
-        claim(
-            context.output_dir,
-            {**identity_of(config, survey, context.resolver), **kind.identity()},
-            context.gangs.root,
-            results="translations",
-            pattern="shards/[!.]*",
-        )
+            survey = source.survey()
+
+            tokenizer = context.get_tokenizer()
+
+            kind = create_model_kind(context, config.model, tokenizer, config.prompt)
+
+            check_translating(context, config, kind, direction)
+
+            claim(
+                context.output_dir,
+                {**identity_of(config, survey, context.resolver), **kind.identity()},
+                context.gangs.root,
+                results="translations",
+                pattern="shards/[!.]*",
+            )
+
+        output_file = _output_file(context, f"translations{FILE_SUFFIXES[format_]}", source)
 
         shards = Shards(
             context.output_dir / "shards",
@@ -94,6 +94,7 @@ class TranslateRecipe(Recipe):
             translator,
             renderer,
             output_file,
+            seed=config.common.seed,
             gangs=context.gangs,
             output_dir=context.output_dir,
             progress_reporter=context.progress_reporter,
@@ -106,15 +107,27 @@ class TranslateRecipe(Recipe):
         return TranslateConfig
 
 
-def check_translating(context: RecipeContext, config: TranslatorConfig, kind: ModelKind) -> None:
-    """Looks at the model without its weights, where there are such models.
+def check_translating(
+    context: RecipeContext, config: TranslatorConfig, kind: ModelKind, direction: Direction
+) -> None:
+    """Looks at the languages, at what stands around a text and, where there are such models, at the
+    model without its weights.
 
+    :raises CorpusError: A language cannot be named to the model.
     :raises TrainingError: The model does not fit the tokenizer or the length of sources.
+    :raises TranslationError: The length of sources leaves no room for a text, or the tokenizer has
+        no such direction.
     """
+    kind.check_direction(direction)
+
+    max_source_len = config.translation.max_source_len
+
+    check_room(_translation(config, kind, direction), max_source_len)
+
     model = open_empty_model(context, config.model)
 
     if model is not None:
-        kind.check_translates(model, config.translation.max_source_len)
+        kind.check_translates(model, max_source_len)
 
 
 def create_translator(
@@ -153,20 +166,26 @@ def create_translator(
 
     settings = config.translation
 
+    return Translator(
+        generator,
+        tokenizer,
+        direction,
+        device=context.device,
+        max_source_len=settings.max_source_len,
+        max_num_tokens=settings.max_num_tokens,
+        max_batch_size=settings.max_batch_size,
+        long_lines=settings.long_lines,
+        num_hypotheses=num_hypotheses,
+        autocast_dtype=amp.amp_dtype if amp.amp else None,
+        translation=_translation(config, kind, direction),
+    )
+
+
+def _translation(
+    config: TranslatorConfig, kind: ModelKind, direction: Direction
+) -> TranslationFormat:
     try:
-        return Translator(
-            generator,
-            tokenizer,
-            direction,
-            device=context.device,
-            max_source_len=settings.max_source_len,
-            max_num_tokens=settings.max_num_tokens,
-            max_batch_size=settings.max_batch_size,
-            long_lines=settings.long_lines,
-            num_hypotheses=num_hypotheses,
-            autocast_dtype=amp.amp_dtype if amp.amp else None,
-            translation=kind.translation(direction, config.seq2seq_generator),
-        )
+        return kind.translation(direction, config.seq2seq_generator)
     except NotSupportedError as ex:
         raise TranslationError(
             f"The tokenizer cannot be used for direction {direction} ({ex}); name languages that "
@@ -174,8 +193,12 @@ def create_translator(
         ) from ex
 
 
-def open_input(context: RecipeContext, lang: str) -> SourceFile:
+@contextmanager
+def open_input(context: RecipeContext, lang: str) -> Iterator[SourceFile]:
     """The lines to translate, which are in ``lang``; a collective.
+
+    Standard input is kept if nothing is raised inside the context; see
+    :func:`save_standard_input`.
 
     :raises TranslationError: There are none, or the file has no such column.
     :raises CorpusError: The file cannot be read.
@@ -183,11 +206,16 @@ def open_input(context: RecipeContext, lang: str) -> SourceFile:
     config = context.get_config_as(TranslatorConfig)
 
     if config.input.path is not None:
-        return open_source(config.input, config.input.path.expanduser(), lang)
+        yield open_source(config.input, config.input.path.expanduser(), lang)
 
-    file = save_standard_input(context.output_dir, context.gangs.root)
+        return
 
-    return open_source(config.input, file, lang, name=STANDARD_INPUT_NAME)
+    with save_standard_input(context.output_dir, context.gangs.root) as file:
+        source = open_source(config.input, file, lang, name=STANDARD_INPUT_NAME)
+
+        yield source
+
+    source.path = context.output_dir / STANDARD_INPUT_NAME
 
 
 def _output_file(context: RecipeContext, default_name: str, source: SourceFile) -> Path:

@@ -14,6 +14,7 @@ from typing_extensions import override
 from fairseq2_jest.files import write_json
 from fairseq2_jest.recipes.translate.blocks import BlockTranslationTask
 from fairseq2_jest.report.units import format_seconds
+from fairseq2_jest.translation.errors import writing
 from fairseq2_jest.translation.rendering import Renderer, write_output
 from fairseq2_jest.translation.shards import Shards
 from fairseq2_jest.translation.source import SourceFile, Survey
@@ -33,6 +34,7 @@ class TranslateTask(BlockTranslationTask):
         renderer: Renderer,
         output_file: Path,
         *,
+        seed: int,
         gangs: Gangs,
         output_dir: Path,
         progress_reporter: ProgressReporter,
@@ -41,12 +43,14 @@ class TranslateTask(BlockTranslationTask):
         """
         :param missing: The blocks to translate, the same on all ranks.
         :param translator: Needed where a block is missing.
+        :param seed: Of what its generator draws, if it does.
         :param output_dir: Where the first rank writes what it counted.
         """
         super().__init__(
             shards,
             missing,
             translator,
+            seed=seed,
             gangs=gangs,
             progress_reporter=progress_reporter,
             log_every_seconds=log_every_seconds,
@@ -104,7 +108,7 @@ class TranslateTask(BlockTranslationTask):
 
         file = self._output_dir / "not_translated.tsv"
 
-        with file.open("w", encoding="utf-8") as too_long:
+        with writing(file), file.open("w", encoding="utf-8") as too_long:
             too_long.write("line\ttokens\n")
 
             for number, (line, translation) in enumerate(

@@ -126,6 +126,12 @@ def test_failed_validation_is_one_sentence() -> None:
         load("dataset.family=null")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_fairseq2_does_not_take_is_told(seed: int) -> None:
+    with pytest.raises(UsageError, match=r"`common\.seed` must be in \[0, 2\*\*32\), but is "):
+        load(f"common.seed={seed}")
+
+
 def test_absent_extension_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fairseq2.composition.extensions.entry_points", lambda group: [])
 

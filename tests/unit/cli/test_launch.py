@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fairseq2.recipe.base import RecipeContext
+from fairseq2.task import Task
+
+from fairseq2_jest.cli.usage import UsageError
+from tests.unit.cli.tiny_recipe import TinyRecipe
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -102,6 +107,53 @@ def test_config_fault_is_one_sentence(presets: Path, cli: Cli) -> None:
     assert (code, out) == (2, "")
     assert err == "fairseq2: --config: stepz is not a known config key; did you mean steps?\n"
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("place", ["out", "out/ws_1.abc"])
+def test_a_run_of_finetune_is_not_written_into(place: str, presets: Path, cli: Cli) -> None:
+    config = Path(place, "config.yaml")
+    config.parent.mkdir(parents=True)
+    config.write_text("batch_selector: {name: iid}\nregime: {num_steps: 1}\n")
+
+    before = config.read_bytes()
+
+    code, _, err = cli("mt", "tiny", "out", "--config", "common.no_sweep_dir=true")
+
+    assert code == 2
+    assert err == (
+        f"fairseq2: {place} is a run of mt finetune, whose config.yaml would be lost or hidden "
+        "behind another; name another output directory than out.\n"
+    )
+    assert config.read_bytes() == before
+    assert [file for file in Path("out").rglob("*") if file.is_file()] == [config]
+
+
+def test_whoever_is_refused_leaves_the_config_as_it_was(
+    presets: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(steps: int) -> int:
+        override = (f"steps={steps}", "common.no_sweep_dir=true")
+
+        return cli("mt", "tiny", "out", "--no-rich", "--config", *override)[0]
+
+    # A fine-tune below, as of a warm-up, is the command's own.
+    Path("out/warmup").mkdir(parents=True)
+
+    assert run(1) == 0
+
+    Path("out/warmup/config.yaml").write_text("batch_selector: {name: iid}\nregime: {}\n")
+
+    def refuse(self: TinyRecipe, context: RecipeContext) -> Task:
+        raise UsageError("out holds something else.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TinyRecipe, "create_task", refuse)
+
+        assert run(2) == 2
+
+    assert "steps: 1\n" in Path("out/config.yaml").read_text()
+    assert run(2) == 0
+    assert "steps: 2\n" in Path("out/config.yaml").read_text()
 
 
 def test_check_prints_what_the_command_says(presets: Path, cli: Cli) -> None:

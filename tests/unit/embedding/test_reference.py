@@ -14,8 +14,10 @@ import pytest
 import torch
 from fairseq2.utils.structured import StandardValueConverter, StructureError
 
+from fairseq2_jest.embedding.backend import TorchBackend
 from fairseq2_jest.embedding.cached import CachedReference
 from fairseq2_jest.embedding.errors import EmbeddingError
+from fairseq2_jest.embedding.model_files import locate_model
 from fairseq2_jest.embedding.reference import (
     SentenceTransformerConfig,
     SentenceTransformerEncoder,
@@ -303,3 +305,10 @@ def test_changed_model_or_corpus_is_never_served_from_the_old_store(
         rows
     )
     assert corpus.asked == [2, 5] * 3
+
+
+def test_a_model_of_which_nothing_can_be_quantised_is_told(folder: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: make setup")
+
+    with pytest.raises(EmbeddingError, match="it has no transformer for `quantization: 8bit`; set"):
+        TorchBackend("cpu", "float16", "8bit").load(locate_model(str(folder), None))

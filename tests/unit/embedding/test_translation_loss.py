@@ -64,7 +64,7 @@ def loss_alone(
 def test_it_is_the_mean_over_the_target_of_each_pair_alone(
     num_logit_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(translation_loss, "_NUM_LOGIT_ROWS", num_logit_rows)
+    monkeypatch.setattr(translation_loss, "NUM_LOGIT_ROWS", num_logit_rows)
 
     learner, pairs = model(), random_pairs(13)
 

@@ -15,15 +15,16 @@ from torch import Tensor
 from fairseq2_jest.influence.curvature import (
     CorrectedSums,
     LayerCurvature,
+    correct,
     decompose,
     from_tensors,
     to_tensors,
 )
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
-from fairseq2_jest.influence.directions import low_rank
+from fairseq2_jest.influence.directions import low_rank, seed_directions
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
-from fairseq2_jest.influence.gradients import LayerTokens
+from fairseq2_jest.influence.gradients import BatchGradients, LayerTokens
 from fairseq2_jest.influence.layers import TrackedLayer
 from fairseq2_jest.influence.tensor_file import TensorFile
 from tests.unit.influence.dense import by_pair, gradient_pass, trained_model
@@ -58,7 +59,23 @@ def curvature_of(layer: TrackedLayer, tokens: LayerTokens) -> LayerCurvature:
     sums = FactorSums.zeros([layer], CPU, torch.float32)
     sums.add({layer.name: tokens})
 
-    return decompose([layer], FactorSums.total([layer], [sums], CPU))[layer.name]
+    return decompose([layer], [sums], CPU)[layer.name]
+
+
+def preconditioned(curvature: LayerCurvature, gradient: Tensor, damping: DampingConfig) -> Tensor:
+    """As a seed's is, at full rank."""
+    out_dim, in_dim = gradient.shape
+
+    # A position for each column.
+    tokens = tokens_of(torch.eye(in_dim), gradient.T, torch.zeros(in_dim, dtype=torch.int64))
+
+    batch = BatchGradients(places=[0], num_labels=torch.tensor([1]), layers={"one": tokens})
+
+    directions = seed_directions(batch, {"one": curvature}, damping, None)["one"]
+
+    assert directions.left.shape == (1, out_dim, min(out_dim, in_dim))
+
+    return directions.left[0] @ directions.right[0].T
 
 
 @given(seed=st.integers(0, 1000), in_dim=st.integers(1, 5), out_dim=st.integers(1, 5))
@@ -93,7 +110,7 @@ def test_where_kfac_is_exact_it_is_the_inverse_of_the_dense_fisher(
         DampingConfig(kind="relative", value=0.3),
         DampingConfig(kind="absolute", value=damping),
     ):
-        found = curvature.precondition(gradient, config).flatten().double()
+        found = preconditioned(curvature, gradient, config).flatten().double()
 
         torch.testing.assert_close(found, expected, rtol=2e-3, atol=2e-3 * float(expected.norm()))
 
@@ -110,9 +127,7 @@ def test_it_is_the_inverse_of_the_kronecker_product_at_a_model() -> None:
     for batch in batches:
         sums.add(batch.layers)
 
-    total = FactorSums.total(run.layers, [sums], CPU)
-
-    curvatures = decompose(run.layers, total)
+    curvatures = decompose(run.layers, [sums], CPU)
 
     gradients = by_pair(list(run.run(pairs, range(12), reduction="mean")), 12)
 
@@ -132,10 +147,10 @@ def test_it_is_the_inverse_of_the_kronecker_product_at_a_model() -> None:
             dense + damping * torch.eye(len(dense)).double(), gradient.flatten().double()
         )
 
-        found = curvatures[layer.name].precondition(gradient, DampingConfig(value=0.1)).flatten()
+        found = preconditioned(curvatures[layer.name], gradient, DampingConfig(value=0.1))
 
         torch.testing.assert_close(
-            found.double(), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
+            found.flatten().double(), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
         )
 
 
@@ -151,14 +166,14 @@ def test_ekfac_has_the_mean_squares_of_whole_gradients() -> None:
     for batch in batches:
         sums.add(batch.layers)
 
-    curvatures = decompose(run.layers, sums)
+    curvatures = decompose(run.layers, [sums], CPU)
 
     corrected = CorrectedSums.zeros(run.layers, CPU, torch.float32)
 
     for batch in batches:
         corrected.add(batch.layers, len(batch.places), curvatures)
 
-    found = corrected.correct(curvatures)
+    found = correct(curvatures, run.layers, [corrected], CPU)
 
     gradients = by_pair(batches, 10)
 
@@ -280,12 +295,12 @@ def test_a_curvature_of_zero_wants_absolute_damping() -> None:
     curvature = curvature_of(a_layer(2, 3), tokens_of(torch.zeros(4, 2), torch.randn(4, 3)))
 
     with pytest.raises(InfluenceError, match=r"set curvature\.damping\.kind to absolute"):
-        curvature.precondition(torch.ones(3, 2), DampingConfig())
+        preconditioned(curvature, torch.ones(3, 2), DampingConfig())
 
     absolute = DampingConfig(kind="absolute", value=2.0)
 
     torch.testing.assert_close(
-        curvature.precondition(torch.ones(3, 2), absolute), torch.full((3, 2), 0.5)
+        preconditioned(curvature, torch.ones(3, 2), absolute), torch.full((3, 2), 0.5)
     )
 
 
@@ -293,7 +308,7 @@ def test_a_layer_without_tokens_is_told() -> None:
     layer = a_layer(2, 2)
 
     with pytest.raises(InfluenceError, match=r"raise curvature\.num_pairs"):
-        decompose([layer], FactorSums.zeros([layer], CPU, torch.float64))
+        decompose([layer], [FactorSums.zeros([layer], CPU, torch.float32)], CPU)
 
 
 def test_files_belong_to_what_made_them(tmp_path: Path) -> None:

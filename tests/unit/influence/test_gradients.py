@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -42,6 +44,34 @@ def test_they_are_autograds(kind: str, reduction: Reduction, max_num_tokens: int
 
         for name, gradient in expected.items():
             assert gradient.norm() > 1e-6
+            torch.testing.assert_close(found[index][name], gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("target_lens", [(9, 4), (5, 4)], ids=["as long", "shorter"])
+def test_attention_to_the_encoder_has_the_positions_of_what_it_reads(
+    target_lens: tuple[int, ...],
+) -> None:
+    learner, pairs = trained_model(), random_pairs(2)
+
+    # Padding is elsewhere in the source than in the target, however long both are together.
+    pairs = replace(
+        pairs,
+        source=[torch.arange(10, 10 + length) for length in (3, 9)],
+        target=[torch.arange(30, 30 + length) for length in target_lens],
+    )
+
+    config = LayersConfig(pattern=r".*layers\.(?P<layer>\d+)\..*_proj", stride=1)
+
+    run = gradient_pass(learner, config, max_num_tokens=10_000)
+
+    found = by_pair(list(run.run(pairs, range(2), reduction="mean")), 2)
+
+    for index in range(2):
+        expected = gradients_alone(learner, run.layers, pairs, index)
+
+        assert "decoder.layers.0.encoder_decoder_attn.k_proj" in expected
+
+        for name, gradient in expected.items():
             torch.testing.assert_close(found[index][name], gradient, rtol=1e-4, atol=1e-6)
 
 

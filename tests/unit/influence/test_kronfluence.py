@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from fairseq2_jest.embedding.tokens import TokenizedPairs
-from fairseq2_jest.influence.curvature import CorrectedSums, decompose
+from fairseq2_jest.influence.curvature import CorrectedSums, correct, decompose
 from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.directions import concatenate, seed_directions
 from fairseq2_jest.influence.factors import FactorSums
@@ -140,7 +140,7 @@ def our_scores(
     for batch in run.run(pool, rows, reduction="sum"):
         sums.add(batch.layers)
 
-    curvatures = decompose(run.layers, sums)
+    curvatures = decompose(run.layers, [sums], CPU)
 
     if method == "ekfac":
         corrected = CorrectedSums.zeros(run.layers, CPU, torch.float32)
@@ -148,7 +148,7 @@ def our_scores(
         for batch in run.run(pool, rows, reduction="sum"):
             corrected.add(batch.layers, len(batch.places), curvatures)
 
-        curvatures = corrected.correct(curvatures)
+        curvatures = correct(curvatures, run.layers, [corrected], CPU)
 
     directions = concatenate(
         [

@@ -53,7 +53,7 @@ def curvatures_of(run: GradientPass) -> dict[str, LayerCurvature]:
     for batch in run.run(POOL, range(11), reduction="sum", label_seed=0):
         sums.add(batch.layers)
 
-    return decompose(run.layers, sums)
+    return decompose(run.layers, [sums], CPU)
 
 
 def directions_of(

@@ -92,6 +92,17 @@ def test_without_a_number_all_that_pass_are_taken() -> None:
     assert choice.chosen.tolist() == choice.passed.tolist()
 
 
+def test_the_draw_has_a_seed_of_its_own_or_that_of_all() -> None:
+    draws = [
+        chosen_of(
+            DiversityConfig(num_selected=10, num_clusters=2, seed=seed), directions_and_sizes()
+        ).chosen.tolist()
+        for seed in (None, 0, 1)
+    ]
+
+    assert draws[0] == draws[1] != draws[2]
+
+
 def test_nothing_that_passes_is_told() -> None:
     with pytest.raises(InfluenceError, match="No pair passes the rule"):
         choose(

@@ -126,7 +126,7 @@ def test_the_figures_of_a_step(corpus: Corpus, tmp_path: Path) -> None:
 
     assert reader.last_stats is None
 
-    next(reader)
+    batches = next(reader)
 
     stats = reader.last_stats
 
@@ -134,6 +134,13 @@ def test_the_figures_of_a_step(corpus: Corpus, tmp_path: Path) -> None:
     assert (stats.num_seen, stats.num_too_long, stats.num_selected) == (24, 0, 12)
     assert stats.seconds > 0.0
     assert stats.means.keys() == set(reader.embedder.mean_names)
+
+    given, predicted = zip(*(batch.as_auto_regressive() for batch in batches), strict=True)
+
+    assert stats.trained_tokens == (
+        sum(batch.num_source_elements for batch in given),
+        sum(batch.num_elements for batch in predicted),
+    )
 
     rows = CorpusSampler(corpus.sizes, corpus.weights, seed=7).next_rows(24)
 

@@ -30,21 +30,27 @@ def test_it_runs_from_reading_to_the_optimizers_step(
     clock = StepClock()
     clock.attach(optimizer)
 
+    assert clock.last_step == 0.0
+
     clock.start()
     now.seconds += 2.0
     optimizer.step()
     # A validation, or a checkpoint.
     now.seconds += 50.0
+
+    assert clock.last_step == 2.0
+
     clock.start()
     now.seconds += 0.5
+
+    assert clock.last_step == 2.0
+
     optimizer.step()
-    now.seconds += 50.0
 
-    assert clock.take() == 2.5
-    assert clock.take() == 0.0
+    assert clock.last_step == 0.5
 
 
-def test_a_step_that_is_not_over_counts_once_it_is(
+def test_an_attempt_without_a_step_of_the_optimizer_is_not_counted(
     now: SimpleNamespace, optimizer: torch.optim.Optimizer
 ) -> None:
     clock = StepClock()
@@ -52,13 +58,20 @@ def test_a_step_that_is_not_over_counts_once_it_is(
 
     clock.start()
     now.seconds += 1.0
+    optimizer.step()
 
-    assert clock.take() == 0.0
+    # It overflows.
+    clock.start()
+    now.seconds += 9.0
+
+    clock.start()
+
+    assert clock.last_step == 1.0
 
     now.seconds += 3.0
     optimizer.step()
 
-    assert clock.take() == 4.0
+    assert clock.last_step == 3.0
 
 
 def test_a_step_of_the_optimizer_without_a_start_is_not_counted(
@@ -74,4 +87,4 @@ def test_a_step_of_the_optimizer_without_a_start_is_not_counted(
     now.seconds += 7.0
     optimizer.step()
 
-    assert clock.take() == 1.0
+    assert clock.last_step == 1.0

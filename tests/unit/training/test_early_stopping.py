@@ -46,6 +46,21 @@ def test_a_better_score_starts_the_count_again(file: Path) -> None:
     assert stops(stopper, [1.0, 0.5, 2.0, 1.9, 1.95]) == [False, False, False, False, True]
 
 
+def test_a_run_that_ended_is_known_by_its_step(file: Path) -> None:
+    stops(PatienceEarlyStopper(2, 0.0, file), [1.0, 0.5, 0.9])
+
+    again = PatienceEarlyStopper(2, 0.0, file)
+
+    assert again.has_stopped(30)
+    # A checkpoint from before, and more patience.
+    assert not again.has_stopped(20)
+    assert not PatienceEarlyStopper(3, 0.0, file).has_stopped(30)
+
+
+def test_a_run_without_a_history_has_not_ended(file: Path) -> None:
+    assert not PatienceEarlyStopper(1, 0.0, file).has_stopped(10)
+
+
 def test_an_equal_score_is_no_better(file: Path) -> None:
     assert stops(PatienceEarlyStopper(1, 0.0, file), [1.0, 1.0]) == [False, True]
 

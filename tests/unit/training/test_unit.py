@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import cast
 
@@ -26,6 +27,10 @@ from tests.unit.tiny import model, random_pairs, tokenizer
 
 FLOPS = FlopsModel(encoder=1_000, decoder=10)
 
+REFERENCE_FLOPS = FlopsModel(encoder=3_000, decoder=70)
+
+NAMES_OF_TWO = (("redundancy",), ("learner_score_selected",))
+
 STATS = SelectionStats(
     num_seen=60,
     num_too_long=4,
@@ -39,6 +44,8 @@ STATS = SelectionStats(
     seconds=0.5,
     encoded_tokens=700.0,
     decoded_tokens=30,
+    filled_tokens=(40, 20),
+    trained_tokens=(200, 100),
     means={"redundancy": 0.25},
 )
 
@@ -51,9 +58,10 @@ def unit_of(
     is_first_rank: bool = True,
     labelled: bool = True,
     synthetic: bool = True,
+    mean_names: Sequence[str] = ("redundancy", "selection_support"),
 ) -> tuple[TranslationTrainUnit, MetricBag, StepClock]:
     reader = SimpleNamespace(
-        embedder=SimpleNamespace(mean_names=["redundancy", "selection_support"]),
+        embedder=SimpleNamespace(mean_names=mean_names),
         is_labelled=labelled,
         has_synthetic=synthetic,
         last_stats=stats,
@@ -68,6 +76,7 @@ def unit_of(
         cast(SelectingDataReader, reader),
         FLOPS,
         clock,
+        reference_flops=REFERENCE_FLOPS,
         is_first_rank=is_first_rank,
     )
 
@@ -181,27 +190,10 @@ def test_micro_batches_add_up_to_one_batch() -> None:
         )
 
 
-def test_training_flops_are_of_the_encoders_and_the_decoders_tokens() -> None:
-    pairs = random_pairs(6)
-
-    unit, bag, _ = unit_of(model())
-
-    for batch in batches_of(pairs, 50):
-        unit.process_batch(batch, bag)
-
-    source_tokens = sum(len(body) + 2 for body in pairs.source)
-    target_tokens = sum(len(body) + 2 for body in pairs.target)
-
-    values = values_of(bag)
-
-    expected = FLOPS.training(source_tokens, target_tokens)
-    assert values["training_flops"] == values["total_training_flops"] == expected
-
-
-def test_a_step_publishes_the_selection_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_publishes_the_selection_that_made_it() -> None:
     unit, bag, clock = unit_of(model(), STATS)
 
-    monkeypatch.setattr(clock, "take", lambda: 2.0)
+    clock.last_step = 2.0
 
     unit.set_step_nr(1)
     unit.set_step_nr(2)
@@ -217,6 +209,8 @@ def test_a_step_publishes_the_selection_that_made_it(monkeypatch: pytest.MonkeyP
         assert values[f"{prefix}selection_time"] == 1.0
         assert values[f"{prefix}step_time"] == 4.0
         assert values[f"{prefix}selection_flops"] == 2 * FLOPS.forward(700, 30)
+        assert values[f"{prefix}training_flops"] == 2 * FLOPS.training(200, 100)
+        assert values[f"{prefix}filling_flops"] == 2 * REFERENCE_FLOPS.forward(40, 20)
 
     unit.process_metric_values(values)
 
@@ -261,9 +255,24 @@ def test_what_all_ranks_share_is_counted_by_the_first() -> None:
     values = values_of(bag)
 
     assert values["num_seen"] == values["selection_flops"] == values["selection_time"] == 0
+    assert values["training_flops"] == values["filling_flops"] == 0
     # Averages are the same on all ranks, and each rank trains on pairs of its own.
     assert values["redundancy"] == 0.25
-    assert values["training_flops"] != 0
+    assert values["num_examples"] == 3
+
+
+def test_a_run_goes_on_with_a_selector_of_other_figures() -> None:
+    before, after = (unit_of(model(), STATS, mean_names=names) for names in NAMES_OF_TWO)
+
+    before[0].set_step_nr(1)
+
+    after[1].load_state_dict(before[1].state_dict())
+
+    values = values_of(after[1])
+    after[0].process_metric_values(values)
+
+    assert values["total_num_seen"] == 60
+    assert "redundancy" not in values and "learner_score_selected" in values
 
 
 def test_before_the_first_step_there_is_nothing_to_publish() -> None:

@@ -47,6 +47,8 @@ def test_the_suffix_says_the_format(name: str | None, format_: str) -> None:
         (OutputConfig(num_hypotheses=0), "`num_hypotheses` must be at least 1, but is 0."),
         (OutputConfig(column="a\tb"), "`column` must be a name without tabs"),
         (OutputConfig(column=""), "`column` must be a name without tabs"),
+        (OutputConfig(column="score", scores=True), "`column` must not be 'score'"),
+        (OutputConfig(column="hypotheses", num_hypotheses=2), "`column` must not be 'hypotheses'"),
         (TranslationConfig(max_source_len=7), "`max_source_len` must be at least 8, but is 7."),
         (TranslationConfig(max_num_tokens=255), "at least `max_source_len` (256), but is 255."),
         (TranslationConfig(max_batch_size=0), "`max_batch_size` must be at least 1, but is 0."),
@@ -68,6 +70,8 @@ def test_a_wrong_value_is_told(
         InputConfig(path=Path("a.tsv.gz"), column="en"),
         InputConfig(path=Path("a.jsonl"), column="en"),
         OutputConfig(),
+        OutputConfig(column="score"),
+        OutputConfig(column="hypotheses", scores=True),
         TranslationConfig(),
     ],
 )

@@ -108,6 +108,16 @@ def test_tsv_of_text_is_a_corpus(tmp_path: Path) -> None:
     assert rendered(tmp_path / "a.txt", "A\tdog.\n\n", "tsv") == ["A dog.\tEin Hund.", ""]
 
 
+def test_tsv_of_jsonl_is_a_corpus(tmp_path: Path) -> None:
+    content = '{"id": 1, "src": "A\\tdog."}\n{"translation": {"en": "A cat."}}\n{"src": ""}\n'
+
+    assert rendered(tmp_path / "a.jsonl", content, "tsv", scores=True) == [
+        "A dog.\tEin Hund.\t-0.25",
+        "A cat.\tEin Hund.\t-0.25",
+        "",
+    ]
+
+
 def test_jsonl_keeps_the_object(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
 
@@ -228,8 +238,8 @@ def test_an_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         write_output(tmp_path / "out.txt", ["x"])
 
 
-def test_a_failed_output_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "out.txt"
+def test_a_failed_output_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt.gz"
     path.write_text("old")
 
     def lines() -> Iterator[str]:
@@ -240,3 +250,4 @@ def test_a_failed_output_leaves_the_old_one(tmp_path: Path) -> None:
         write_output(path, lines())
 
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq2_jest.translation.errors import TranslationError
+from fairseq2_jest.translation.rendering import write_output
 from fairseq2_jest.translation.result import Hypothesis, Translation
 from fairseq2_jest.translation.shards import Shards
 
@@ -117,6 +118,23 @@ def test_processes_of_the_same_number_may_write_the_same_block(
 
     assert list(shards.read()) == [translation("one")]
     assert [file.name for file in tmp_path.iterdir()] == ["00000000.jsonl"]
+
+
+def test_a_block_that_cannot_be_read_is_told_by_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = filled(tmp_path / "s", ["a"], 1)
+
+    def fail(*args: object, **kwargs: object) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_text", fail)
+
+    with pytest.raises(TranslationError, match=r"00000000\.jsonl cannot be read \(Input/output er"):
+        write_output(tmp_path / "out.txt", (t.text for t in shards.read()))
+
+    # Made again.
+    assert shards.missing() == [0]
 
 
 def test_a_full_disk_is_told_and_leaves_no_block(

@@ -18,10 +18,13 @@ from torch import Tensor
 
 from fairseq2_jest.corpus.cleaning import normalize_text
 from fairseq2_jest.corpus.pair import Direction
+from fairseq2_jest.corpus.prompt import Prompt, PromptConfig
+from fairseq2_jest.embedding.translation_format import PromptTranslation
 from fairseq2_jest.translation.errors import TranslationError
 from fairseq2_jest.translation.result import Hypothesis, Translation
 from fairseq2_jest.translation.splitting import split_text
-from fairseq2_jest.translation.translator import Translator
+from fairseq2_jest.translation.translator import Translator, check_room
+from tests.unit.language_models import language_tokenizer
 from tests.unit.tiny import DEU, ENG, model, sentences, tokenizer
 
 MAX_LEN = 40
@@ -219,3 +222,24 @@ def test_a_model_of_nan_is_told() -> None:
 def test_special_tokens_must_leave_room() -> None:
     with pytest.raises(TranslationError, match="max_source_len is 2, which the tokenizer's 2"):
         translator(max_source_len=2)
+
+
+def test_a_prompt_must_leave_room_for_a_part_of_a_text() -> None:
+    prompt = Prompt(PromptConfig(template="Translate into {trg_lang}: {src_text}"))
+
+    asked = PromptTranslation(language_tokenizer(), EN_DE, prompt)
+
+    length = len(asked.source(asked.encode("").long()))
+
+    check_room(asked, length + 8)
+
+    with pytest.raises(TranslationError) as ex:
+        check_room(asked, length + 7)
+
+    assert str(ex.value).startswith(
+        f"translation.max_source_len is {length + 7}, but prompt.template takes {length} tokens of"
+    )
+    assert f"raise it to {length + 8} at the very least" in str(ex.value)
+
+    with pytest.raises(TranslationError, match=r"prompt\.template"):
+        translator(max_source_len=length + 7, translation=asked)

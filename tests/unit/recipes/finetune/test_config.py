@@ -39,6 +39,10 @@ def patience(config: FinetuneConfig) -> None:
     config.early_stopping = EarlyStoppingConfig(patience=3)
 
 
+def no_validation(config: FinetuneConfig) -> None:
+    config.dataset.valid_split = None
+
+
 def accumulate(config: FinetuneConfig) -> None:
     config.trainer.grad_accumulation.num_batches = 4
 
@@ -81,6 +85,14 @@ def test_the_defaults_are_valid_down_to_the_last_field() -> None:
         ([regime(checkpoint_every_n_data_epochs=1)], "must count in steps, not in data epochs"),
         ([regime(publish_metrics_every_n_data_epochs=1)], "must count in steps"),
         ([patience], "`regime.score_metric` must be set (nll_loss, bleu, chrf or comet)"),
+        (
+            [patience, regime(score_metric="bleu", validate_every_n_steps=None)],
+            "`regime.validate_every_n_steps` must be set where `early_stopping.patience` is.",
+        ),
+        (
+            [patience, regime(score_metric="bleu"), no_validation],
+            "`dataset.valid_split` must be set where `early_stopping.patience` is.",
+        ),
         (
             [regime(score_metric="bleu"), validation(bleu=False)],
             "`validation.bleu` must be asked for to be `regime.score_metric`.",

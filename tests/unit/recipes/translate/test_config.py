@@ -3,15 +3,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fairseq2.recipe.config import BeamSearchConfig, GangSection, Seq2SeqGeneratorSection
+from fairseq2.recipe.config import (
+    BeamSearchConfig,
+    GangSection,
+    SamplingConfig,
+    Seq2SeqGeneratorSection,
+)
 from fairseq2.recipe.internal.config import _is_train_config
 from fairseq2.utils.validation import StandardObjectValidator, ValidationError
 
 from fairseq2_jest.recipes.finished_run import RunSection
 from fairseq2_jest.recipes.translate.config import TranslateConfig
-from fairseq2_jest.translation.config import OutputConfig
+from fairseq2_jest.translation.config import InputConfig, OutputConfig
 
 EN_DE = "eng_Latn-deu_Latn"
+
+SAMPLING = Seq2SeqGeneratorSection(name="sampling", config=SamplingConfig())
 
 
 def beam(size: int) -> Seq2SeqGeneratorSection:
@@ -29,6 +36,21 @@ def beam(size: int) -> Seq2SeqGeneratorSection:
             direction=EN_DE,
             output=OutputConfig(num_hypotheses=50),
             seq2seq_generator=Seq2SeqGeneratorSection(name="own", config=None),
+        ),
+        TranslateConfig(direction=EN_DE, seq2seq_generator=SAMPLING),
+        TranslateConfig(
+            direction=EN_DE,
+            output=OutputConfig(format="tsv", scores=True),
+            seq2seq_generator=Seq2SeqGeneratorSection(
+                name="sampling", config=SamplingConfig(compute_scores=True)
+            ),
+        ),
+        TranslateConfig(direction=EN_DE, output=OutputConfig(column="source", format="tsv")),
+        # There the source is what it was.
+        TranslateConfig(
+            direction=EN_DE,
+            input=InputConfig(path=Path("a.jsonl")),
+            output=OutputConfig(column="source"),
         ),
     ],
 )
@@ -50,6 +72,22 @@ def test_a_right_config_is_taken(config: TranslateConfig) -> None:
                 direction=EN_DE, output=OutputConfig(num_hypotheses=3), seq2seq_generator=beam(2)
             ),
             "`output.num_hypotheses` (3) must not exceed `seq2seq_generator.config.beam_size` (2)",
+        ),
+        (
+            TranslateConfig(
+                direction=EN_DE, output=OutputConfig(num_hypotheses=2), seq2seq_generator=SAMPLING
+            ),
+            "`output.num_hypotheses` is 2, but must be 1 where `seq2seq_generator.name` is sampli",
+        ),
+        (
+            TranslateConfig(
+                direction=EN_DE, output=OutputConfig(scores=True), seq2seq_generator=SAMPLING
+            ),
+            "`seq2seq_generator.config.compute_scores` must be true where `output.scores` is.",
+        ),
+        (
+            TranslateConfig(direction=EN_DE, output=OutputConfig(column="source", format="jsonl")),
+            "`output.column` must not be 'source', where the source goes: the input is text.",
         ),
         (
             TranslateConfig(direction=EN_DE, run=RunSection(checkpoint_dir=Path("b"))),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import torch
 from fairseq2.device import CPU
 from fairseq2.gang import FakeGang, Gangs
 from fairseq2.task import TaskStopException
@@ -69,6 +70,7 @@ def create_task(folder: Path, translator: Shouting, rank: int = 0, size: int = 1
         cast(Translator, translator),
         create_renderer(OutputConfig(), "text", source),
         folder / "out.txt",
+        seed=2,
         gangs=Gangs(root=gang, dp=gang, rdp=gang, sdp=alone, tp=alone, pp=alone),
         output_dir=folder,
         progress_reporter=NOOP_PROGRESS_REPORTER,
@@ -100,6 +102,37 @@ def test_ranks_take_turns_and_the_first_writes(tmp_path: Path) -> None:
     assert second.texts == [["", "d"], ["g"]]
     assert first.texts == [["a", "b"], ["e", "f"]]
     assert (tmp_path / "out.txt").read_text() == "A\nB\n\nD\nE\nF\nG\n"
+
+
+class Drawing(Shouting):
+    """Translates into numbers that it draws as samplers of fairseq2 do."""
+
+    def __call__(
+        self, texts: Sequence[str], on_batch: Callable[[float], None]
+    ) -> list[Translation]:
+        super().__call__(texts, on_batch)
+
+        draws = torch.rand(len(texts)).tolist()
+
+        return [Translation(hypotheses=(Hypothesis(text=str(x), score=0.0),)) for x in draws]
+
+
+def test_draws_depend_on_the_block_alone(tmp_path: Path) -> None:
+    create_task(tmp_path, Drawing()).run()
+
+    drawn = (tmp_path / "out.txt").read_text()
+
+    # As a kill leaves it, or a rank that has other blocks.
+    for block in (0, 2):
+        (tmp_path / "shards" / f"{block:08}.jsonl").unlink()
+
+    state = torch.get_rng_state()
+
+    create_task(tmp_path, Drawing()).run()
+
+    assert (tmp_path / "out.txt").read_text() == drawn
+    assert len(set(drawn.split())) == len(LINES)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize(("stop_at", "num_safe"), [("a", 0), ("d", 1), ("e", 2)])
