@@ -14,6 +14,7 @@ from fairseq2_jest.cli.presets import find_preset
 from fairseq2_jest.models.errors import ModelError
 from fairseq2_jest.recipes.export import export, hook
 from fairseq2_jest.recipes.finetune.check import check
+from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 from fairseq2_jest.recipes.finetune.recipe import FinetuneRecipe
 from tests.hugging_face import library, make_folder
 
@@ -76,6 +77,8 @@ def test_mt_check_and_the_start_of_a_run_tell_it(
     sources = ConfigSources(preset=file, overrides=[overrides])
 
     with load_config(FinetuneRecipe(), sources) as (config, _):
+        assert isinstance(config, FinetuneConfig)
+
         if by_check:
             with pytest.raises(ModelError, match="no counterpart"):
                 check(config)
