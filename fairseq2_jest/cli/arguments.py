@@ -148,7 +148,8 @@ def export_parser() -> ArgumentParser:
         prog="fairseq2 mt export",
         description="Write a model with its tokenizer as a folder that transformers loads; of a "
         "run, with a model card.",
-        epilog="Models are mBART, NLLB, or language models of the families llama, mistral and hg.",
+        epilog="Models are mBART, NLLB, or language models of the families llama, mistral, qwen, "
+        "olmo and hg.",
         allow_abbrev=False,
     )
 

@@ -59,7 +59,8 @@ class ValidationConfig(Validatable):
     comet: CometConfig | None = None
     """Which COMET model scores what was translated, by its name ``comet`` also as
     ``regime.score_metric``; ``None`` for none, ``{}`` for the usual one. It takes its memory beside
-    the run's on the machine of the first rank, while the others wait for its scores."""
+    the run's on the machine of the first rank, while the others wait for its scores, at most for
+    ``gang.timeout``."""
 
     bleu_tokenizer: str | None = None
     """sacrebleu's tokenizer for BLEU: 13a, intl, zh, ja-mecab, ko-mecab, char, flores200, ...;

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from fairseq2.logging import log
 from fairseq2.recipe.base import RecipeContext
+from fairseq2.recipe.config import GangSection
 
 from fairseq2_jest.evaluation.comet.config import CometConfig
 from fairseq2_jest.evaluation.comet.gathered import GatheredComet
@@ -17,6 +19,7 @@ from fairseq2_jest.evaluation.comet.scorer import (
     write_identity,
 )
 from fairseq2_jest.evaluation.errors import EvaluationError
+from fairseq2_jest.recipes.finetune.config import FinetuneConfig
 
 FIELD: Final = "validation.comet"
 
@@ -29,6 +32,11 @@ def open_comet(config: CometConfig | None, context: RecipeContext) -> GatheredCo
     """
     if config is None:
         return None
+
+    warning = timeout_warning(config, context.get_config_as(FinetuneConfig).gang)
+
+    if warning is not None and context.gangs.root.size > 1:
+        log.warning("{}", warning)
 
     # All ranks look for it, and none waits for one that did not find it.
     find_interpreter(config, FIELD)
@@ -44,6 +52,26 @@ def open_comet(config: CometConfig | None, context: RecipeContext) -> GatheredCo
         write_identity(context.output_dir, scorer.identity)
 
     return GatheredComet(scorer, context.gangs.dp)
+
+
+def timeout_warning(config: CometConfig, gang: GangSection) -> str | None:
+    """Says what the other ranks have no patience for; ``None`` if there is nothing."""
+    limit = 60.0 * gang.timeout
+
+    fields = [
+        f"`{FIELD}.{name}` ({seconds:g} seconds)"
+        for name in ("start_timeout", "score_timeout")
+        if (seconds := getattr(config, name)) > limit
+    ]
+
+    if not fields:
+        return None
+
+    return (
+        f"COMET is not waited for as long as {' and '.join(fields)}: the other ranks give up, and "
+        f"the run ends, after `gang.timeout` ({gang.timeout} minutes); raise that if COMET takes "
+        f"longer to download, load or score."
+    )
 
 
 def _check_known(folder: Path, identity: CometIdentity) -> None:

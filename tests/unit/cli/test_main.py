@@ -71,7 +71,7 @@ def test_help_of_export_names_all_kinds_of_models(cli: Cli) -> None:
 
     end = out.split("\n\n")[-1]
 
-    assert all(name in end for name in ("mBART", "NLLB", "llama", "mistral", "hg"))
+    assert all(name in end for name in ("mBART", "NLLB", "llama", "mistral", "qwen", "olmo", "hg"))
 
 
 @pytest.mark.parametrize(
