@@ -34,6 +34,14 @@ def run_within(recipe: Recipe, config: object, folder: Path) -> None:
     free_memory()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, whoever asks fairseq2 for a gang without there being one gets that of a single
+    process."""
+    with _environment(RANK="0", WORLD_SIZE="1"):
+        yield
+
+
 def free_memory() -> None:
     """Gives back what nothing refers to any more."""
     gc.collect()
