@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +78,8 @@ def chunks_of_rank(num_chunks: int, rank: int, num_ranks: int) -> tuple[range, l
     return own, others
 
 
-def merge(reference: CachedReference, folder: Path) -> int:
-    """Copy to ``reference`` what it lacks and the same store under ``folder`` holds.
+def merge(reference: CachedReference, folder: Path, chunks: Sequence[int]) -> int:
+    """Copy to ``reference`` what it lacks of ``chunks`` and the same store under ``folder`` holds.
 
     :param folder: Another place where stores live, such as one that was filled elsewhere.
     :returns: How many embeddings were copied, each side counted.
@@ -88,7 +88,7 @@ def merge(reference: CachedReference, folder: Path) -> int:
     total = 0
     for store in reference.stores:
         theirs = store.file.open_under(folder)
-        for chunk in range(reference.score_store.num_chunks):
+        for chunk in chunks:
             missing = store.missing(reference.score_store.rows(chunk))
             records, sound = theirs.read(missing)
             if sound.any():

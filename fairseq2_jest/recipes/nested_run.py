@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from logging import getLogger
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from fairseq2.logging import log
 from fairseq2.recipe.base import Recipe
 from fairseq2.recipe.run import run
 from rich.logging import RichHandler
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # Public, says torch.
+from torch.distributed.rendezvous import rendezvous
+
+_numbers = count()
+"""Of the nested runs of this process, the same in all that belong together."""
 
 
 def run_within(recipe: Recipe, config: object, folder: Path) -> None:
@@ -26,6 +32,14 @@ def run_within(recipe: Recipe, config: object, folder: Path) -> None:
 
     # Its model is of no use any more, and takes room on the device.
     free_memory()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, whoever asks fairseq2 for a gang without there being one gets that of a single
+    process."""
+    with _environment(RANK="0", WORLD_SIZE="1"):
+        yield
 
 
 def free_memory() -> None:
@@ -62,14 +76,43 @@ def _logging_apart() -> Iterator[bool]:
 
 @contextmanager
 def _process_group_apart() -> Iterator[None]:
-    """Lets processes meet at the next port: where they met once, what they said is still there."""
-    before = {
-        name: os.environ.get(name) for name in ("MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE")
-    }
+    """Lets processes meet at a port of their own: where they met once, what they said is still
+    there."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield
 
-    if before["MASTER_PORT"] is not None:
-        os.environ["MASTER_PORT"] = str(int(before["MASTER_PORT"]) + 1)
-        os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+        return
+
+    # There they tell each other the port; it stays open as long as the name refers to it.
+    old, rank, size = next(rendezvous("env://"))
+
+    # That store, torchrun's perhaps, may outlive any number of nested runs.
+    key = f"fairseq2_jest/nested_run/{next(_numbers)}"
+
+    if rank == 0:
+        new = TCPStore(
+            os.environ["MASTER_ADDR"],
+            0,
+            size,
+            is_master=True,
+            wait_for_workers=False,
+            # The process group takes it over, since it is in the same process.
+            multi_tenant=True,
+        )
+
+        old.set(key, str(new.port))
+
+    with _environment(
+        MASTER_PORT=old.get(key).decode("ascii"), TORCHELASTIC_USE_AGENT_STORE="False"
+    ):
+        yield
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+
+    os.environ.update(values)
 
     try:
         yield

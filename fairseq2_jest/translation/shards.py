@@ -70,11 +70,15 @@ class Shards:
         except TranslationError:
             return False
 
-    def clean(self) -> None:
-        """Makes the folder and removes what a killed run was in the middle of."""
+    def clean(self, missing: Sequence[int] = ()) -> None:
+        """Makes the folder and removes what a killed run was in the middle of.
+
+        :param missing: The blocks to translate, of which damaged ones are removed, too: those that
+            are present from then on are new.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
 
-        for file in self.folder.glob(".*.tmp"):
+        for file in (*self.folder.glob(".*.tmp"), *map(self._file, missing)):
             file.unlink(missing_ok=True)
 
     def write(self, block: int, translations: Sequence[Translation]) -> None:

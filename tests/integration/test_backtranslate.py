@@ -388,5 +388,17 @@ def test_check_looks_at_a_forward_model_by_its_folder(
         assert f"forward model: {folder}, eng_Latn-deu_Latn" in finished.out
     else:
         assert finished.code == 2
-        assert "translation.max_source_len is 96, but the model takes at most 64" in finished.err
+        message = "translation.max_source_len is 96, but the model takes at most 64"
+
+        assert message in finished.err
         assert "Traceback" not in finished.err
+
+        # Nor does a run translate back first.
+        overrides = ("filters.min_round_trip_chrf=30", f"forward.model.name={folder}")
+
+        out = tmp_path / "out"
+
+        refused = start(out, run, text, *overrides).wait()
+
+        assert refused.code == 2 and message in refused.err, refused.err[-2000:]
+        assert not (out / "shards").exists() and not (out / "manifest.json").exists()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fairseq2.device import META_DEVICE
+from fairseq2.gang import Gang
 from fairseq2.logging import log
 from fairseq2.recipe.base import Recipe, RecipeContext
 from fairseq2.task import Task
@@ -19,11 +20,11 @@ from fairseq2_jest.corpus.readers import BuiltinReader
 from fairseq2_jest.corpus.records import Reader
 from fairseq2_jest.corpus.table import CorpusTable
 from fairseq2_jest.recipes.backtranslate.config import BacktranslateConfig
-from fairseq2_jest.recipes.backtranslate.forward import ForwardTranslation
+from fairseq2_jest.recipes.backtranslate.forward import ForwardTranslation, check_forward
 from fairseq2_jest.recipes.backtranslate.task import BacktranslateTask
 from fairseq2_jest.recipes.manifest import claim
 from fairseq2_jest.recipes.model_kinds import create_model_kind
-from fairseq2_jest.recipes.nested_run import free_memory
+from fairseq2_jest.recipes.nested_run import alone, free_memory
 from fairseq2_jest.recipes.reading import create_reference
 from fairseq2_jest.recipes.translate.identity import identity_of_translator
 from fairseq2_jest.recipes.translate.recipe import (
@@ -70,6 +71,8 @@ class BacktranslateRecipe(Recipe):
             reverse = direction.reversed()
 
             check_translating(context, config, kind, reverse)
+
+            _check_forward(config, context.gangs.root)
 
             claim(
                 context.output_dir,
@@ -125,6 +128,21 @@ def _open_reader(context: RecipeContext, direction: Direction) -> Iterator[Reade
     else:
         with open_input(context, direction.target) as source:
             yield FileLines(source, config.input)
+
+
+def _check_forward(config: BacktranslateConfig, gang: Gang) -> None:
+    """Says now what the run forward would say after the whole way back; a collective."""
+    # The first process downloads what the others find then; if it raises, so will they.
+    if gang.rank > 0:
+        gang.barrier()
+
+    try:
+        # In a container of its own, which would make the gang anew.
+        with alone():
+            check_forward(config)
+    finally:
+        if gang.rank == 0:
+            gang.barrier()
 
 
 def _release_model(context: RecipeContext) -> None:

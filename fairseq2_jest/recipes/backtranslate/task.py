@@ -81,6 +81,7 @@ class BacktranslateTask(BlockTranslationTask):
             translator,
             seed=config.common.seed,
             gangs=gangs,
+            gang_timeout=config.gang.timeout,
             progress_reporter=progress_reporter,
             log_every_seconds=config.translation.log_every_seconds,
         )
@@ -120,12 +121,13 @@ class BacktranslateTask(BlockTranslationTask):
 
             self._release_model()
 
-        if forward is not None and gang.rank == 0:
+        if forward is not None:
             forward.sources_file.parent.mkdir(exist_ok=True)
 
+            # All write the same, and so have nobody to wait for who writes it for them.
             write_output(forward.sources_file, map(_source_line, self._shards.read()))
 
-        # The others read the file.
+        # It is not to change while it is read.
         gang.barrier()
 
         super()._leave_gang()

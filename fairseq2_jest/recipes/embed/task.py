@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
@@ -57,23 +58,26 @@ class EmbedTask(PiecewiseTask):
 
     @override
     def run(self) -> None:
-        gang = self._gangs.root
+        gang, reference = self._gangs.root, self._reference
 
-        if gang.rank == 0:
-            for folder in self._config.merge_from:
-                log.info("Copied {:,} embeddings from {}.", merge(self._reference, folder), folder)
+        own, others = chunks_of_rank(reference.score_store.num_chunks, gang.rank, gang.size)
+
+        for folder in self._config.merge_from:
+            num_copied = int(all_sum(gang, merge(reference, folder, own)))
+
+            log.info("Copied {:,} embeddings from {}.", num_copied, folder)
 
         gang.barrier()
 
-        size = predict_size(self._reference)
+        size = predict_size(reference)
 
-        _check_room(size, self._reference.score_store.file.path)
+        _check_room(size, reference.score_store.file.path)
 
         rate = self._predict_rate(size)
 
         begin = monotonic()
 
-        self._fill()
+        self._fill(own, others)
 
         # The others may be at their last chunks.
         gang.barrier()
@@ -116,10 +120,8 @@ class EmbedTask(PiecewiseTask):
 
         return rate
 
-    def _fill(self) -> None:
+    def _fill(self, own: Iterable[int], others: Iterable[int]) -> None:
         gang, reference = self._gangs.root, self._reference
-
-        own, others = chunks_of_rank(reference.score_store.num_chunks, gang.rank, gang.size)
 
         with self._progress_reporter:
             progress = Progress(

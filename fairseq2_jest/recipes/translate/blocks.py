@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from time import monotonic
+from time import monotonic, sleep
 
 import numpy as np
 from fairseq2.device import CPU
 from fairseq2.gang import Gangs
+from fairseq2.logging import log
 from fairseq2.utils.progress import ProgressReporter
 from fairseq2.utils.rng import RngBag
 from typing_extensions import override
@@ -19,6 +20,8 @@ from fairseq2_jest.recipes.task import PiecewiseTask
 from fairseq2_jest.translation.result import Translation
 from fairseq2_jest.translation.shards import Shards
 from fairseq2_jest.translation.translator import OnBatch, Translator
+
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class BlockTranslationTask(PiecewiseTask):
@@ -32,6 +35,7 @@ class BlockTranslationTask(PiecewiseTask):
         *,
         seed: int,
         gangs: Gangs,
+        gang_timeout: float,
         progress_reporter: ProgressReporter,
         log_every_seconds: float,
     ) -> None:
@@ -39,6 +43,8 @@ class BlockTranslationTask(PiecewiseTask):
         :param missing: The blocks to translate, the same on all ranks.
         :param translator: Needed where a block is missing.
         :param seed: Of what the generator draws, if it does.
+        :param gang_timeout: How long processes wait for each other while nothing happens, in
+            minutes.
         """
         super().__init__()
 
@@ -47,6 +53,7 @@ class BlockTranslationTask(PiecewiseTask):
         self._translator = translator
         self._seed = seed
         self._gangs = gangs
+        self._gang_timeout = gang_timeout
         self._progress_reporter = progress_reporter
         self._log_every_seconds = log_every_seconds
 
@@ -78,7 +85,6 @@ class BlockTranslationTask(PiecewiseTask):
         if self._translator is not None:
             self._translate(self._translator)
 
-        # The others may be at their last blocks.
         gang.barrier()
 
         elapsed = monotonic() - begin
@@ -127,6 +133,36 @@ class BlockTranslationTask(PiecewiseTask):
 
                     if not own:
                         break
+
+                self._wait_for_others(progress)
+
+    def _wait_for_others(self, progress: Progress) -> None:
+        """Returns when all blocks are there, or when there was no new one for so long that those
+        who make them are taken for dead.
+
+        A collective would not wait for a process that has hours of blocks to go.
+        """
+        missing = set(self._missing)
+
+        left, since = missing - self._shards.present(), monotonic()
+
+        while left and monotonic() - since < 60.0 * self._gang_timeout:
+            sleep(_SECONDS_BETWEEN_LOOKS)
+
+            self.stop_if_requested()
+
+            progress.update()
+
+            if (now_left := missing - self._shards.present()) != left:
+                left, since = now_left, monotonic()
+
+        if left:
+            log.warning(
+                "There was no new block of lines for {} minute(s), and {:,} are missing: the "
+                "processes that were to translate them seem to be gone.",
+                self._gang_timeout,
+                len(left),
+            )
 
     def _translate_block(
         self, translator: Translator, block: int, texts: Sequence[str], on_batch: OnBatch

@@ -96,6 +96,7 @@ class TranslateRecipe(Recipe):
             output_file,
             seed=config.common.seed,
             gangs=context.gangs,
+            gang_timeout=config.gang.timeout,
             output_dir=context.output_dir,
             progress_reporter=context.progress_reporter,
             log_every_seconds=config.translation.log_every_seconds,
@@ -243,11 +244,6 @@ def missing_blocks(context: RecipeContext, shards: Shards) -> list[int]:
     """The blocks that are to be translated, the same on all ranks; a collective."""
     gang = context.gangs.root
 
-    if gang.rank == 0:
-        shards.clean()
-
-    gang.barrier()
-
     missing = shards.missing()
 
     if len(missing) < shards.num_blocks:
@@ -257,7 +253,12 @@ def missing_blocks(context: RecipeContext, shards: Shards) -> list[int]:
             shards.num_blocks,
         )
 
-    # All have looked before one writes.
+    # All have looked before one cleans, and it is clean before one writes.
+    gang.barrier()
+
+    if gang.rank == 0:
+        shards.clean(missing)
+
     gang.barrier()
 
     return missing

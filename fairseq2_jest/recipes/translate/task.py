@@ -36,6 +36,7 @@ class TranslateTask(BlockTranslationTask):
         *,
         seed: int,
         gangs: Gangs,
+        gang_timeout: float,
         output_dir: Path,
         progress_reporter: ProgressReporter,
         log_every_seconds: float,
@@ -44,6 +45,8 @@ class TranslateTask(BlockTranslationTask):
         :param missing: The blocks to translate, the same on all ranks.
         :param translator: Needed where a block is missing.
         :param seed: Of what its generator draws, if it does.
+        :param gang_timeout: How long processes wait for each other while nothing happens, in
+            minutes.
         :param output_dir: Where the first rank writes what it counted.
         """
         super().__init__(
@@ -52,6 +55,7 @@ class TranslateTask(BlockTranslationTask):
             translator,
             seed=seed,
             gangs=gangs,
+            gang_timeout=gang_timeout,
             progress_reporter=progress_reporter,
             log_every_seconds=log_every_seconds,
         )

@@ -199,7 +199,14 @@ def test_shards_of_other_caches_are_merged(tmp_path: Path) -> None:
 
     reference = open_reference(tmp_path / "c", encoder=encoder)
 
-    assert [merge(reference, tmp_path / name) for name in "ab"] == [40, 40]
+    num_chunks = reference.score_store.num_chunks
+
+    # Two processes share the work.
+    shares = [chunks_of_rank(num_chunks, rank, 2)[0] for rank in range(2)]
+
+    copied = [[merge(reference, tmp_path / name, share) for share in shares] for name in "ab"]
+
+    assert [sum(parts) for parts in copied] == [40, 40] and min(map(min, copied)) > 0
     assert count_complete(reference) == 40
 
     fill(reference)
@@ -210,7 +217,7 @@ def test_shards_of_other_caches_are_merged(tmp_path: Path) -> None:
         assert ours.file.path.read_bytes() == theirs.file.path.read_bytes()
 
     with pytest.raises(EmbeddingError, match="holds no embeddings of this corpus"):
-        merge(reference, tmp_path / "nowhere")
+        merge(reference, tmp_path / "nowhere", shares[0])
 
 
 def test_size_is_predicted_and_a_sample_is_not_kept(tmp_path: Path) -> None:

@@ -70,6 +70,10 @@ def test_a_damaged_block_is_missing(cut: int, tmp_path: Path) -> None:
     with pytest.raises(TranslationError, match=r"00000001\.jsonl is missing or damaged"):
         list(shards.read())
 
+    shards.clean([1])
+
+    assert shards.present() == {0}
+
 
 @pytest.mark.parametrize(
     "line", ["", "[]", "{}", '{"hypotheses": [{"txt": "a"}]}', '{"hypotheses": 1}', "\xff"]

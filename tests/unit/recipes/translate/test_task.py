@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ from fairseq2.gang import FakeGang, Gangs
 from fairseq2.task import TaskStopException
 from fairseq2.utils.progress import NOOP_PROGRESS_REPORTER
 
+from fairseq2_jest.recipes.translate import blocks
 from fairseq2_jest.recipes.translate.task import TranslateTask
 from fairseq2_jest.translation.config import InputConfig, OutputConfig
 from fairseq2_jest.translation.rendering import create_renderer
@@ -72,6 +74,7 @@ def create_task(folder: Path, translator: Shouting, rank: int = 0, size: int = 1
         folder / "out.txt",
         seed=2,
         gangs=Gangs(root=gang, dp=gang, rdp=gang, sdp=alone, tp=alone, pp=alone),
+        gang_timeout=15,
         output_dir=folder,
         progress_reporter=NOOP_PROGRESS_REPORTER,
         log_every_seconds=1.0,
@@ -93,11 +96,9 @@ def test_ranks_take_turns_and_the_first_writes(tmp_path: Path) -> None:
     # Both look at what is missing before either writes.
     one, other = (create_task(tmp_path, t, rank, 2) for rank, t in enumerate((first, second)))
 
-    other.run()
-
-    assert not (tmp_path / "out.txt").exists()
-
-    one.run()
+    with ThreadPoolExecutor(2) as executor:
+        for run in [executor.submit(task.run) for task in (other, one)]:
+            run.result()
 
     assert second.texts == [["", "d"], ["g"]]
     assert first.texts == [["a", "b"], ["e", "f"]]
@@ -115,6 +116,34 @@ class Drawing(Shouting):
         draws = torch.rand(len(texts)).tolist()
 
         return [Translation(hypotheses=(Hypothesis(text=str(x), score=0.0),)) for x in draws]
+
+
+@pytest.mark.parametrize(("stuck_at", "minutes"), [(None, 30), (2, 25)])
+def test_a_rank_waits_for_others_as_long_as_they_get_on(
+    stuck_at: int | None, minutes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block of theirs takes ten minutes, and a collective would wait for 15."""
+    now, waited = 0.0, []
+
+    shards = Shards(tmp_path / "shards", num_lines=len(LINES), block_size=2)
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+
+        now += 60.0
+
+        if now % 600.0 == 0.0 and len(shards.present()) != stuck_at:
+            block = min({0, 2, 3} - shards.present())
+
+            shards.write(block, [Translation()] * shards.size_of(block))
+
+    monkeypatch.setattr(blocks, "sleep", sleep)
+    monkeypatch.setattr(blocks, "monotonic", lambda: now)
+    monkeypatch.setattr(FakeGang, "barrier", lambda self: waited.append(now / 60.0))
+
+    create_task(tmp_path, Shouting(), rank=1, size=4).run()
+
+    assert waited == [minutes]
 
 
 def test_draws_depend_on_the_block_alone(tmp_path: Path) -> None:
