@@ -203,6 +203,9 @@ def test_check_tells_what_would_be_scored(config: Path, tmp_path: Path) -> None:
     assert finished.code == 0, finished.err[-2000:]
     assert "seeds: 10 seeds" in finished.out
     assert re.search(r"gradients: of \d+ layers, decoder\.layers\.\d\.ffn\.", finished.out)
+    assert re.search(
+        r"curvature: [\d.]+ MB on the disk .*, then [\d.]+ MB with the seeds", finished.out
+    )
 
 
 @pytest.mark.parametrize(
