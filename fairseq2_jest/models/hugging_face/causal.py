@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any, Final, cast, final
+from typing import Any, ClassVar, Final, cast, final
 
 import torch
 from fairseq2.error import NotSupportedError
@@ -45,14 +45,30 @@ def find_converter(family: str) -> HuggingFaceConverter:
         ) from ex
 
 
+class _CorrectedConverter(HuggingFaceConverter):
+    """fairseq2's own, with another config."""
+
+    _family: ClassVar[str]
+
+    def _converter(self) -> HuggingFaceConverter:
+        return get_hugging_face_converter(self._family)
+
+    @override
+    def to_hg_state_dict(self, state_dict: dict[str, object], config: object) -> dict[str, object]:
+        # It changes what it is given.
+        return self._converter().to_hg_state_dict(dict(state_dict), config)
+
+
 @final
-class LlamaConverter(HuggingFaceConverter):
+class LlamaConverter(_CorrectedConverter):
     """fairseq2's own, which takes the width of a feed-forward network for the one that LLaMA has at
     ``model_dim``, whatever ``ffn_inner_dim`` says."""
 
+    _family = LLAMA_FAMILY
+
     @override
     def to_hg_config(self, config: object) -> HuggingFaceConfig:
-        converted = get_hugging_face_converter(LLAMA_FAMILY).to_hg_config(config)
+        converted = self._converter().to_hg_config(config)
 
         with torch.device("meta"):
             ffn = LLaMAFactory(cast_config_type(config, LLaMAConfig)).create_ffn(0)
@@ -61,23 +77,20 @@ class LlamaConverter(HuggingFaceConverter):
 
         return replace(converted, data={**converted.data, "intermediate_size": width})
 
-    @override
-    def to_hg_state_dict(self, state_dict: dict[str, object], config: object) -> dict[str, object]:
-        # It changes what it is given.
-        return get_hugging_face_converter(LLAMA_FAMILY).to_hg_state_dict(dict(state_dict), config)
-
 
 @final
-class QwenConverter(HuggingFaceConverter):
+class QwenConverter(_CorrectedConverter):
     """fairseq2's own, which leaves to transformers what depends on the number of layers and, where
     ``head_dim`` is ``None``, the dimension of a head."""
+
+    _family = QWEN_FAMILY
 
     @override
     def to_hg_config(self, config: object) -> HuggingFaceConfig:
         """
         :raises ModelError: transformers has no such model.
         """
-        converted = get_hugging_face_converter(QWEN_FAMILY).to_hg_config(config)
+        converted = self._converter().to_hg_config(config)
 
         config = cast_config_type(config, QwenConfig)
 
@@ -95,15 +108,13 @@ class QwenConverter(HuggingFaceConverter):
 
         return replace(converted, data=data)
 
-    @override
-    def to_hg_state_dict(self, state_dict: dict[str, object], config: object) -> dict[str, object]:
-        return get_hugging_face_converter(QWEN_FAMILY).to_hg_state_dict(dict(state_dict), config)
-
 
 @final
-class OlmoConverter(HuggingFaceConverter):
+class OlmoConverter(_CorrectedConverter):
     """fairseq2's own, which says how positions are turned in a way that transformers 4 does not
     read, and leaves to it the kinds of the layers."""
+
+    _family = OLMO_FAMILY
 
     @override
     def to_hg_config(self, config: object) -> HuggingFaceConfig:
@@ -120,7 +131,7 @@ class OlmoConverter(HuggingFaceConverter):
             # Which sets the kinds of the layers where they are not set.
             OLMOFactory(config)
 
-        converted = get_hugging_face_converter(OLMO_FAMILY).to_hg_config(config)
+        converted = self._converter().to_hg_config(config)
 
         scaling = None
 
@@ -146,10 +157,6 @@ class OlmoConverter(HuggingFaceConverter):
         data = {**converted.data, "rope_theta": config.rope_theta, "rope_scaling": scaling}
 
         return replace(converted, data=data)
-
-    @override
-    def to_hg_state_dict(self, state_dict: dict[str, object], config: object) -> dict[str, object]:
-        return get_hugging_face_converter(OLMO_FAMILY).to_hg_state_dict(dict(state_dict), config)
 
 
 _OWN: Final[dict[str, type[HuggingFaceConverter]]] = {
