@@ -7,36 +7,14 @@ from fairseq2.task import Task, TaskStopException
 from typing_extensions import override
 
 
-class FinishedTask(Task):
-    """Of a command that was typed again when all was done."""
-
-    def __init__(self, gangs: Gangs, step_nr: int) -> None:
-        self._gangs = gangs
-        self._step_nr = step_nr
-
-    @override
-    def run(self) -> None:
-        self._gangs.close()
-
-    @override
-    def request_stop(self) -> None:
-        pass
-
-    @override
-    def close(self) -> None:
-        pass
-
-    @property
-    @override
-    def step_nr(self) -> int:
-        return self._step_nr
-
-
 class PiecewiseTask(Task):
     """A task that can stop after any piece, and goes on from there when it is run again."""
 
-    def __init__(self) -> None:
-        self._num_pieces = 0
+    def __init__(self, num_pieces: int = 0) -> None:
+        """
+        :param num_pieces: How many are done already.
+        """
+        self._num_pieces = num_pieces
         self._stop_requested = False
 
     def stop_if_requested(self) -> None:
@@ -62,3 +40,16 @@ class PiecewiseTask(Task):
     @override
     def step_nr(self) -> int:
         return self._num_pieces
+
+
+class FinishedTask(PiecewiseTask):
+    """Of a command that was typed again when all was done."""
+
+    def __init__(self, gangs: Gangs, num_pieces: int) -> None:
+        super().__init__(num_pieces)
+
+        self._gangs = gangs
+
+    @override
+    def run(self) -> None:
+        self._gangs.close()
