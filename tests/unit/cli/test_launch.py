@@ -71,7 +71,7 @@ def test_secrets_stay_out_of_the_log(
     monkeypatch.setenv("HF_HOME_DIR", "not_secret")
     monkeypatch.setenv("HTTPS_PROXY", "http://me:pass@word@proxy:3128")
     monkeypatch.setenv("http_proxy", "me:password@proxy:3128")
-    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://one:password@a/simple https://password@b/")
+    monkeypatch.setenv("MIRRORS", "https://one:password@a/path https://password@b/")
     monkeypatch.setenv("ORIGIN", "https://host:8080/path@v1 me@host:path")
 
     _, _, err = cli("mt", "tiny", "out", "--no-rich")
@@ -83,7 +83,7 @@ def test_secrets_stay_out_of_the_log(
         assert "HF_TOKEN=***" in text
         assert "HTTPS_PROXY=http://***@proxy:3128" in text
         assert "http_proxy=***@proxy:3128" in text
-        assert "PIP_EXTRA_INDEX_URL=https://***@a/simple https://***@b/" in text
+        assert "MIRRORS=https://***@a/path https://***@b/" in text
         assert "ORIGIN=https://host:8080/path@v1 me@host:path" in text
         assert "hf_very_secret" not in text
         assert "password" not in text and "pass@" not in text
