@@ -24,7 +24,8 @@ OVERRIDES = (
     "curvature.num_shards=3",
     # Many small blocks, for a kill to find a selection anywhere.
     f"scoring.block_size={BLOCK_SIZE}",
-    "scoring.rank=4",
+    "scoring.max_discarded=0.3",
+    "scoring.rank=12",
     "rule.quantile=0.5",
     "diversity.num_selected=20",
     "diversity.num_clusters=6",

@@ -113,7 +113,6 @@ def _select_config(pool: Pool, num_seeds: int) -> Mapping[str, object]:
             "num_shards": 1,
             "damping": {"kind": "relative", "value": 10.0},
         },
-        "scoring": {"rank": 8},
         "diversity": {"num_clusters": NUM_CLUSTERS, "projection_side": 10},
         "reference_encoder": {
             "name": "sentence_transformer",

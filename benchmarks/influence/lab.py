@@ -14,18 +14,20 @@ from fairseq2.device import CPU
 from fairseq2.gang import FakeGang
 from fairseq2.models.transformer import TransformerModel
 from numpy.typing import NDArray
+from torch import Tensor
 from typing_extensions import override
 
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.influence.curvature import LayerCurvature
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
-from fairseq2_jest.influence.directions import LayerDirections, concatenate, seed_directions
+from fairseq2_jest.influence.directions import LayerDirections, directions_of, seed_cores
 from fairseq2_jest.influence.fitting import Workplace, fit_curvature
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass, LayerTokens, Reduction
 from fairseq2_jest.influence.layers import LayersConfig, TrackedLayer, find_layers, last_block
-from fairseq2_jest.influence.model import PairModel
+from fairseq2_jest.influence.model import PairModel, Positions
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.scoring import PoolScorer
+from fairseq2_jest.influence.subspace import ModeSums, find_subspaces
 
 Influence = NDArray[np.float32]
 """Of N pairs on T seeds; negative is helpful. *Shape:* ``(N, T)``."""
@@ -55,8 +57,11 @@ class Setting:
     """Only tracked layers whose names contain this."""
 
     each_seed: bool = False
-    """Whether influence is wanted on each seed, at rank 16, as `mt select` has it; else on the mean
-    of the seeds only, exactly, at a fraction of the cost."""
+    """Whether influence is wanted on each seed, else on the mean of the seeds only, at a fraction
+    of the cost."""
+
+    max_discarded: float = 0.0
+    """The share of what influence varies by that is left out; `mt select` leaves out 0.05."""
 
 
 class Lab:
@@ -187,9 +192,7 @@ class RecordedPass(GradientPass):
 
         for batch in self._batches:
             for tokens in batch.layers.values():
-                gradients = tokens.each_gradient(len(batch.places))
-
-                for place, gradient in zip(batch.places, gradients, strict=True):
+                for place, gradient in zip(batch.places, tokens.each_gradient(), strict=True):
                     squares[place] += gradient.square().sum()
 
         norms: NDArray[np.float32] = squares.sqrt().numpy()
@@ -200,47 +203,56 @@ class RecordedPass(GradientPass):
         self, setting: Setting, curvatures: dict[str, LayerCurvature], damping: DampingConfig
     ) -> dict[str, LayerDirections]:
         """The seeds as the scorer wants them: one by one, or their mean."""
-        batches = self.run(self.pairs, [], reduction=setting.reduction)
+        batches = [
+            _first(batch, setting.num_seeds)
+            for batch in self.run(self.pairs, [], reduction=setting.reduction)
+            if min(batch.places) < setting.num_seeds
+        ]
 
-        if setting.each_seed:
-            return concatenate(
-                [
-                    seed_directions(_first(batch, setting.num_seeds), curvatures, damping, 16)
-                    for batch in batches
-                    if min(batch.places) < setting.num_seeds
-                ]
-            )
+        if not setting.each_seed:
+            batches = [_together(batches)]
 
-        together = _together(_first(batch, setting.num_seeds) for batch in batches)
+        sums = ModeSums.zeros(self._layers, None, CPU, torch.float32)
 
-        return seed_directions(together, curvatures, damping, None)
+        for batch in batches:
+            sums.add(batch.layers, curvatures, damping)
 
-
-def _together(batches: Iterable[BatchGradients]) -> BatchGradients:
-    """A pair whose gradient is the mean of those of all pairs of the batches."""
-    found = list(batches)
-
-    num_pairs = sum(len(batch.places) for batch in found)
-
-    def join(name: str) -> LayerTokens:
-        parts = [batch.layers[name] for batch in found]
-
-        inputs, gradients, counted = (
-            torch.cat([getattr(part, kind) for part in parts])
-            for kind in ("inputs", "gradients", "counted")
+        subspaces = find_subspaces(
+            self._layers, [sums], max_discarded=setting.max_discarded, rank=None, device=CPU
         )
 
+        parts = [seed_cores(batch, curvatures, subspaces, damping) for batch in batches]
+
+        cores = {name: torch.cat([part[name].cores for part in parts]) for name in subspaces}
+
+        return directions_of(cores, curvatures, subspaces)
+
+
+def _together(batches: Sequence[BatchGradients]) -> BatchGradients:
+    """A pair whose gradient is the mean of those of all pairs of the batches."""
+    num_pairs = sum(len(batch.places) for batch in batches)
+
+    def in_one(tensors: Iterable[Tensor]) -> Tensor:
+        """Positions of all pairs one behind the other, padding among them."""
+        return torch.cat([tensor.flatten(end_dim=1) for tensor in tensors]).unsqueeze(0)
+
+    def join(name: str) -> LayerTokens:
+        parts = [batch.layers[name] for batch in batches]
+
         return LayerTokens(
-            inputs=inputs,
-            gradients=gradients / num_pairs,
-            pairs=torch.zeros(len(inputs), dtype=torch.int64),
-            counted=counted,
+            inputs=in_one(part.inputs for part in parts),
+            gradients=in_one(part.gradients for part in parts) / num_pairs,
+            has_bias=parts[0].has_bias,
+            positions=Positions(
+                present=in_one(part.positions.present for part in parts),
+                counted=in_one(part.positions.counted for part in parts),
+            ),
         )
 
     return BatchGradients(
         places=[0],
-        num_labels=torch.stack([batch.num_labels.sum() for batch in found]).sum()[None],
-        layers={name: join(name) for name in found[0].layers},
+        num_labels=torch.stack([batch.num_labels.sum() for batch in batches]).sum()[None],
+        layers={name: join(name) for name in batches[0].layers},
     )
 
 
@@ -248,17 +260,14 @@ def _first(batch: BatchGradients, num_pairs: int) -> BatchGradients:
     """Those pairs of a batch that are among the first so many."""
     kept = [pair for pair, place in enumerate(batch.places) if place < num_pairs]
 
-    numbers = torch.full((len(batch.places),), -1)
-    numbers[kept] = torch.arange(len(kept))
-
     def take(tokens: LayerTokens) -> LayerTokens:
-        own = numbers[tokens.pairs] >= 0
-
-        return LayerTokens(
-            inputs=tokens.inputs[own],
-            gradients=tokens.gradients[own],
-            pairs=numbers[tokens.pairs[own]],
-            counted=tokens.counted[own],
+        return replace(
+            tokens,
+            inputs=tokens.inputs[kept],
+            gradients=tokens.gradients[kept],
+            positions=Positions(
+                present=tokens.positions.present[kept], counted=tokens.positions.counted[kept]
+            ),
         )
 
     return BatchGradients(
@@ -273,9 +282,7 @@ def _summed(batch: BatchGradients) -> BatchGradients:
     return replace(
         batch,
         layers={
-            name: replace(
-                tokens, gradients=tokens.gradients * batch.num_labels[tokens.pairs].unsqueeze(1)
-            )
+            name: replace(tokens, gradients=tokens.gradients * batch.num_labels[:, None, None])
             for name, tokens in batch.layers.items()
         },
     )

@@ -30,6 +30,9 @@ class SequenceFormat:
         self.prefix = _indices(prefix)
         self.suffix = _indices(suffix)
 
+        self.num_special = len(self.prefix) + len(self.suffix)
+        """The number of tokens that this format adds to a text."""
+
     @staticmethod
     def of(encoder: TokenEncoder) -> SequenceFormat:
         """Those that a tokenizer adds in one language and mode."""
@@ -38,11 +41,6 @@ class SequenceFormat:
     def __call__(self, body: Tensor) -> Tensor:
         """Puts the special tokens around the tokens of a text."""
         return torch.cat([self.prefix, body, self.suffix])
-
-    @property
-    def num_special(self) -> int:
-        """The number of tokens that this format adds to a text."""
-        return len(self.prefix) + len(self.suffix)
 
 
 def _indices(indices: Tensor | None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from fairseq2.device import Device
@@ -14,6 +15,9 @@ from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.gradients import LayerTokens
 from fairseq2_jest.influence.layers import TrackedLayer
+
+_LEAST: Final = 1e-6
+"""The least variance along an eigenvector, beside the mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +51,23 @@ class LayerCurvature:
 
         return damping
 
+    def scales(self) -> tuple[Tensor, Tensor]:
+        """How far gradients spread along the eigenvectors of ``S`` and of ``A``: the product of
+        both squared is an eigenvalue, with EK-FAC nearly. *Shape:* ``(out)`` and ``(in)``, fp32.
+        """
+        mean = float(self.eigenvalues.mean())
+
+        if not mean > 0.0:
+            return torch.ones_like(self.eigenvalues[:, 0]), torch.ones_like(self.eigenvalues[0])
+
+        gradients, inputs = self.eigenvalues.mean(dim=1), self.eigenvalues.mean(dim=0) / mean
+
+        # What the sample of the curvature has nothing of, a pair of the pool may have.
+        return gradients.clamp(min=_LEAST * mean).sqrt(), inputs.clamp(min=_LEAST).sqrt()
+
     def rotate(self, tokens: LayerTokens) -> LayerTokens:
         """The same in the basis of the eigenvectors, where ``H`` is diagonal."""
-        return tokens.between(self.gradient_vectors, self.input_vectors)
+        return tokens.rotate(self.gradient_vectors, self.input_vectors)
 
     def damped(self, config: DampingConfig) -> Tensor:
         """The eigenvalues of ``H + damping``. *Shape:* ``(out, in)``, fp32.
@@ -95,7 +113,7 @@ class CorrectedSums:
 
             squares = self.tensors[f"{name}/squares"]
 
-            for gradient in rotated.each_gradient(num_pairs):
+            for gradient in rotated.each_gradient():
                 squares += gradient.square_()
 
     def add_sums(self, other: CorrectedSums) -> None:

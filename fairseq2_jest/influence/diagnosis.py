@@ -10,7 +10,7 @@ import torch
 
 from fairseq2_jest.influence.curvature import LayerCurvature
 from fairseq2_jest.influence.curvature_config import DampingConfig
-from fairseq2_jest.influence.directions import Directions
+from fairseq2_jest.influence.directions import SeedCores
 
 _NUM_QUANTILES: Final = 21
 
@@ -31,7 +31,7 @@ class LayerDiagnosis:
     """What was added to them."""
 
     energy: float
-    """Its share of the squared norm of all preconditioned gradients of seeds."""
+    """Its share of what influence varies by, all seeds together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +42,23 @@ class Diagnosis:
     """In the order of the model."""
 
     discarded_energy: float
-    """The share of the squared norm of the seeds' directions that low rank leaves out."""
+    """The share of what influence varies by that lies outside the dimensions looked at."""
 
     raw_correlation: float | None
     """Correlation, over pairs of a sample, of the influence on a seed with the plain dot product of
-    gradients; the mean over seeds. ``None`` where all pairs came to the same."""
+    gradients, in those dimensions; the mean over seeds. ``None`` where all pairs came to the
+    same."""
 
 
 def diagnose_layers(
-    curvatures: Mapping[str, LayerCurvature], directions: Directions, damping: DampingConfig
+    curvatures: Mapping[str, LayerCurvature],
+    seeds: Mapping[str, SeedCores],
+    damping: DampingConfig,
 ) -> list[LayerDiagnosis]:
     """
-    :param directions: Of the same layers.
+    :param seeds: Of the same layers.
     """
-    energies = {name: float(layer.energy.double().sum()) for name, layer in directions.items()}
+    energies = {name: float(layer.energy.double().sum()) for name, layer in seeds.items()}
 
     total = sum(energies.values())
 

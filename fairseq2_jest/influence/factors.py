@@ -44,7 +44,7 @@ class FactorSums:
     def add(self, tokens: Mapping[str, LayerTokens]) -> None:
         """Adds the counted tokens of a batch, whose gradients are of ``reduction`` ``sum``."""
         for name, layer in tokens.items():
-            inputs, gradients = layer.inputs[layer.counted], layer.gradients[layer.counted]
+            inputs, gradients = layer.counted()
 
             self.tensors[f"{name}/inputs"].addmm_(inputs.T, inputs)
             self.tensors[f"{name}/gradients"].addmm_(gradients.T, gradients)

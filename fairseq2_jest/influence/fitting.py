@@ -5,7 +5,7 @@ Pieces do not depend on the number of ranks, and are put together in their order
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from shutil import rmtree
 from typing import Final
@@ -21,16 +21,18 @@ from torch import Tensor
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
 from fairseq2_jest.influence import curvature as curvatures_module
 from fairseq2_jest.influence import directions as directions_module
+from fairseq2_jest.influence import subspace as subspaces_module
 from fairseq2_jest.influence.curvature import CorrectedSums, LayerCurvature, correct, decompose
 from fairseq2_jest.influence.curvature_config import (
     CurvatureConfig,
     CurvatureMethod,
     DampingConfig,
 )
-from fairseq2_jest.influence.directions import Directions, concatenate, reorder, seed_directions
+from fairseq2_jest.influence.directions import SeedCores, seed_cores
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass, Reduction
+from fairseq2_jest.influence.subspace import LayerSubspace, ModeSums, find_subspaces
 from fairseq2_jest.influence.tensor_file import TensorFile
 
 _SEEDS_IN_FILE = 16
@@ -139,10 +141,14 @@ def fit_curvature(
 
         return sums.tensors
 
-    def decomposed(parts: list[dict[str, Tensor]]) -> dict[str, LayerCurvature]:
-        return decompose(layers, [FactorSums(part) for part in parts], device)
+    def decomposed(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        found = decompose(layers, [FactorSums(part) for part in parts], device)
 
-    curvatures = _fit_in_pieces(workplace, "factors", len(pieces), factor_sums, decomposed)
+        return curvatures_module.to_tensors(found)
+
+    curvatures = curvatures_module.from_tensors(
+        _fit_in_pieces(workplace, "factors", len(pieces), factor_sums, decomposed), device
+    )
 
     if config.method == "kfac":
         return curvatures
@@ -155,10 +161,14 @@ def fit_curvature(
 
         return sums.tensors
 
-    def corrected(parts: list[dict[str, Tensor]]) -> dict[str, LayerCurvature]:
-        return correct(curvatures, layers, [CorrectedSums(part) for part in parts], device)
+    def corrected(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        found = correct(curvatures, layers, [CorrectedSums(part) for part in parts], device)
 
-    return _fit_in_pieces(workplace, "corrected", len(pieces), corrected_sums, corrected)
+        return curvatures_module.to_tensors(found)
+
+    return curvatures_module.from_tensors(
+        _fit_in_pieces(workplace, "corrected", len(pieces), corrected_sums, corrected), device
+    )
 
 
 def is_fitted(workplace: Workplace, config: CurvatureConfig) -> bool:
@@ -171,8 +181,8 @@ def _fit_in_pieces(
     name: str,
     num_pieces: int,
     make: Callable[[int], dict[str, Tensor]],
-    combine: Callable[[list[dict[str, Tensor]]], dict[str, LayerCurvature]],
-) -> dict[str, LayerCurvature]:
+    combine: Callable[[list[dict[str, Tensor]]], dict[str, Tensor]],
+) -> dict[str, Tensor]:
     whole = workplace.file(name)
 
     tensors = whole.read()
@@ -186,13 +196,11 @@ def _fit_in_pieces(
         workplace.make(parts, make)
 
         if workplace.gang.rank == 0:
-            combined = combine([workplace.read(part) for part in parts])
-
-            whole.write(curvatures_module.to_tensors(combined))
+            whole.write(combine([workplace.read(part) for part in parts]))
 
         workplace.gang.barrier()
 
-        log.info("The curvature ({}) is estimated, on {:,} shard(s).", name, num_pieces)
+        log.info("The {} are found, from {:,} shard(s).", name, num_pieces)
 
         tensors = workplace.read(whole)
 
@@ -200,19 +208,67 @@ def _fit_in_pieces(
     if workplace.gang.rank == 0:
         workplace.remove(name)
 
-    return curvatures_module.from_tensors(tensors, workplace.device)
+    return tensors
+
+
+def fit_subspaces(
+    workplace: Workplace,
+    gradients: GradientPass,
+    seeds: TokenizedPairs,
+    curvatures: Mapping[str, LayerCurvature],
+    damping: DampingConfig,
+    *,
+    max_discarded: float,
+    rank: int | None,
+    reduction: Reduction,
+    num_shards: int,
+) -> dict[str, LayerSubspace]:
+    """Finds the dimensions that the influence on all seeds lies in; a collective.
+
+    :param max_discarded: See :func:`~fairseq2_jest.influence.subspace.find_subspaces`.
+
+    :raises InfluenceError: A gradient is not finite, or the disk refuses.
+    """
+    layers, device = gradients.layers, workplace.device
+
+    pieces = np.array_split(np.arange(len(seeds)), min(num_shards, len(seeds)))
+
+    def mode_sums(piece: int) -> dict[str, Tensor]:
+        places = pieces[piece].tolist()
+
+        sums = ModeSums.zeros(layers, rank, device, torch.float32)
+
+        for batch in gradients.run(seeds.take(places), places, reduction=reduction):
+            sums.add(batch.layers, curvatures, damping)
+
+        return sums.tensors
+
+    def cut(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        found = find_subspaces(
+            layers,
+            [ModeSums(part) for part in parts],
+            max_discarded=max_discarded,
+            rank=rank,
+            device=device,
+        )
+
+        return subspaces_module.to_tensors(found)
+
+    return subspaces_module.from_tensors(
+        _fit_in_pieces(workplace, "subspaces", len(pieces), mode_sums, cut), device
+    )
 
 
 def fit_seeds(
     workplace: Workplace,
     gradients: GradientPass,
     seeds: TokenizedPairs,
-    curvatures: dict[str, LayerCurvature],
+    curvatures: Mapping[str, LayerCurvature],
+    subspaces: Mapping[str, LayerSubspace],
     damping: DampingConfig,
     *,
-    rank: int | None,
     reduction: Reduction,
-) -> Directions:
+) -> dict[str, SeedCores]:
     """Preconditions the gradients of all seeds; a collective.
 
     :raises InfluenceError: A gradient is not finite, or the disk refuses.
@@ -222,35 +278,42 @@ def fit_seeds(
         for begin in range(0, len(seeds), _SEEDS_IN_FILE)
     ]
 
-    def condition(batch: BatchGradients) -> Directions:
-        return seed_directions(batch, curvatures, damping, rank)
-
     def make(piece: int) -> dict[str, Tensor]:
         batches = gradients.run(seeds.take(pieces[piece]), pieces[piece], reduction=reduction)
 
-        return directions_module.to_tensors(in_order(batches, condition))
+        return in_order(
+            batches,
+            lambda batch: directions_module.to_tensors(
+                seed_cores(batch, curvatures, subspaces, damping)
+            ),
+        )
 
     files = [workplace.file(f"seeds/{number:04}") for number in range(len(pieces))]
 
     workplace.make(files, make)
 
-    return concatenate(
-        [directions_module.from_tensors(workplace.read(file), workplace.device) for file in files]
+    parts = [workplace.read(file) for file in files]
+
+    return directions_module.from_tensors(
+        {name: torch.cat([part[name] for part in parts]) for name in parts[0]}, workplace.device
     )
 
 
 def in_order(
-    batches: Iterable[BatchGradients], directions_of: Callable[[BatchGradients], Directions]
-) -> Directions:
-    """The directions of the seeds of all batches, in the order that the seeds were in before."""
+    batches: Iterable[BatchGradients], tensors_of: Callable[[BatchGradients], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Tensors that have a row for each pair, in the order that the pairs of all batches were in
+    before."""
     parts, order = [], []
 
     for batch in batches:
-        parts.append(directions_of(batch))
+        parts.append(tensors_of(batch))
 
         order += batch.places
 
-    return reorder(concatenate(parts), [order.index(place) for place in range(len(order))])
+    places = [order.index(place) for place in range(len(order))]
+
+    return {name: torch.cat([part[name] for part in parts])[places] for name in parts[0]}
 
 
 def sample_rows(num_rows: int, size: int, seed: int) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Gradients of pairs in factors: for each position what went in, and the gradient of what came out.
 
-A pair's gradient of a layer is ``G = sum over positions p of d_p a_p^T``; it is formed only where
+A pair's gradient of a layer is ``G = sum over positions s of d_s a_s^T``; it is formed only where
 it is wanted whole.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import torch
 from fairseq2.device import Device
 from torch import Tensor
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import pad
 
 from fairseq2_jest.embedding.forward_pass import autocast
 from fairseq2_jest.embedding.teacher_forcing import NUM_LOGIT_ROWS
@@ -31,40 +31,59 @@ is its gradient, the longer the pair is."""
 
 @dataclass(frozen=True, kw_only=True)
 class LayerTokens:
-    """One layer's share of the gradients of N pairs, at their P positions without padding."""
+    """One layer's share of the gradients of N pairs, at S positions each, padding among them."""
 
     inputs: Tensor
-    """``a``. *Shape:* ``(P, in)``, fp32, ending with 1 where the layer has a bias."""
+    """``a``, without the 1 that a bias is multiplied by. *Shape:* ``(N, S, in)``, fp32."""
 
     gradients: Tensor
-    """``d``, of the loss of the position's pair. *Shape:* ``(P, out)``, fp32."""
+    """``d``, of the loss of the position's pair; 0 at padding. *Shape:* ``(N, S, out)``, fp32."""
 
-    pairs: Tensor
-    """Which of the N pairs a position belongs to, ascending. *Shape:* ``(P)``."""
+    has_bias: bool
+    """Whether that 1 belongs at the end of each of ``inputs``."""
 
-    counted: Tensor
-    """Whether a position is no part of the prompt. *Shape:* ``(P)``, bool."""
+    positions: Positions
+    """Which positions are of a pair, and which of these are no part of its prompt."""
 
-    def each_pair(self, num_pairs: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of each of the N pairs in turn, its rows of :attr:`gradients` and :attr:`inputs`."""
-        sizes = torch.bincount(self.pairs, minlength=num_pairs).tolist()
-
-        parts = (torch.split(side, sizes) for side in (self.gradients, self.inputs))
-
-        return zip(*parts, strict=True)
-
-    def each_gradient(self, num_pairs: int) -> Iterator[Tensor]:
-        """The gradient of each of the N pairs in turn. *Shape of each:* ``(out, in)``."""
-        for gradients, inputs in self.each_pair(num_pairs):
-            yield gradients.T @ inputs
-
-    def between(self, left: Tensor, right: Tensor) -> LayerTokens:
-        """The same of ``left^T G right``.
+    def project(self, left: Tensor, right: Tensor) -> Tensor:
+        """``left^T G right`` of each pair's gradient ``G``, which is not formed.
 
         :param left: *Shape:* ``(out, k)``.
         :param right: *Shape:* ``(in, l)``.
+
+        :returns: *Shape:* ``(N, k, l)``.
         """
-        return replace(self, inputs=self.inputs @ right, gradients=self.gradients @ left)
+        gradients, inputs = self._turned(left, right)
+
+        return gradients.mT @ inputs
+
+    def rotate(self, left: Tensor, right: Tensor) -> LayerTokens:
+        """The same of ``left^T G right``, position by position; see :meth:`project`."""
+        gradients, inputs = self._turned(left, right)
+
+        return replace(self, inputs=inputs, gradients=gradients, has_bias=False)
+
+    def _turned(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        inputs = self.inputs @ right[:-1] + right[-1] if self.has_bias else self.inputs @ right
+
+        return self.gradients @ left, inputs
+
+    def each_gradient(self) -> Iterator[Tensor]:
+        """The gradient of each of the N pairs in turn. *Shape of each:* ``(out, in)``."""
+        for gradients, inputs in zip(self.gradients, self.inputs, strict=True):
+            yield gradients.T @ (_with_ones(inputs) if self.has_bias else inputs)
+
+    def counted(self) -> tuple[Tensor, Tensor]:
+        """``a`` and ``d`` at all positions that count. *Shape:* ``(P, in)`` and ``(P, out)``."""
+        where = self.positions.counted
+
+        inputs = self.inputs[where]
+
+        return _with_ones(inputs) if self.has_bias else inputs, self.gradients[where]
+
+
+def _with_ones(inputs: Tensor) -> Tensor:
+    return pad(inputs, (0, 1), value=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,9 +208,13 @@ class GradientPass:
             if numbers is not None:
                 labels = sample_labels(logits.detach(), numbers[part])
 
-            loss = (cross_entropy(logits, labels, reduction="none") * weights[part]).sum()
+            # The gradient of the cross-entropy, without a graph of it.
+            residuals = torch.softmax(logits.detach(), dim=1)
 
-            (gradients[part],) = torch.autograd.grad(loss, hidden)
+            residuals[torch.arange(len(labels), device=labels.device), labels] -= 1.0
+            residuals *= weights[part].unsqueeze(1)
+
+            (gradients[part],) = torch.autograd.grad(logits, hidden, residuals)
 
         return gradients
 
@@ -199,24 +222,18 @@ class GradientPass:
 def _layer_tokens(
     layer: TrackedLayer, inputs: Tensor, gradients: Tensor, positions: Positions, rows: list[int]
 ) -> LayerTokens:
-    present = positions.present
-
-    values, grads = inputs[present].float(), gradients[present].float()
-
-    pairs = present.nonzero()[:, 0]
+    inputs, gradients = inputs.float(), gradients.float()
 
     # One number for each position is faster to look at, and no sum hides what is not finite.
-    sound = torch.isfinite(values.sum(dim=1) + grads.sum(dim=1))
+    sound = torch.isfinite(inputs.sum(dim=2) + gradients.sum(dim=2))
 
     if not sound.all():
         raise InfluenceError(
-            f"The gradient of {layer.name} is not finite for row {rows[int(pairs[~sound][0])]}; "
-            "check the model's checkpoint, or compute in float32."
+            f"The gradient of {layer.name} is not finite for row "
+            f"{rows[int((~sound).nonzero()[0, 0])]}; check the model's checkpoint, or compute in "
+            "float32."
         )
 
-    if layer.has_bias:
-        values = pad(values, (0, 1), value=1.0)
-
     return LayerTokens(
-        inputs=values, gradients=grads, pairs=pairs, counted=positions.counted[present]
+        inputs=inputs, gradients=gradients, has_bias=layer.has_bias, positions=positions
     )

@@ -25,27 +25,21 @@ class TwoSidedProjection:
     ) -> None:
         self.dim = side * side
 
-        self._side = side
-        self._matrices = {}
+        self._matrices: dict[str, tuple[Tensor, Tensor]] = {}
 
         for number, layer in enumerate(layers):
             # A generator of its own for each, on the CPU: the same on every device.
             generator = torch.Generator().manual_seed(seed + number)
 
-            self._matrices[layer.name] = tuple(
+            left, right = (
                 (torch.randn(dim, side, generator=generator) / side**0.5).to(device)
                 for dim in (layer.output_dim, layer.input_dim)
             )
 
-    def project(self, tokens: Mapping[str, LayerTokens], num_pairs: int) -> Tensor:
-        """The feature of each pair's gradient. *Shape of the result:* ``(num_pairs, k^2)``."""
-        total: Tensor | None = None
+            self._matrices[layer.name] = (left, right)
 
-        for name, (left, right) in self._matrices.items():
-            features = torch.stack([*tokens[name].between(left, right).each_gradient(num_pairs)])
+    def project(self, tokens: Mapping[str, LayerTokens]) -> Tensor:
+        """The feature of each of N pairs' gradients. *Shape of the result:* ``(N, k^2)``."""
+        parts = [tokens[name].project(*sides) for name, sides in self._matrices.items()]
 
-            total = features if total is None else total + features
-
-        assert total is not None
-
-        return total.flatten(start_dim=1)
+        return torch.stack(parts).sum(dim=0).flatten(start_dim=1)

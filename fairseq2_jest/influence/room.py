@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Final
 
 from fairseq2_jest.influence.curvature_config import CurvatureConfig
 from fairseq2_jest.influence.layers import TrackedLayer
+from fairseq2_jest.influence.subspace import num_candidates
 
 _ITEM_SIZE: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurvatureRoom:
-    """Bytes of a curvature."""
+class Room:
+    """Bytes of what is estimated in shards."""
 
     peak: int
     """While it is estimated: its shards, and what they become."""
@@ -23,10 +25,9 @@ class CurvatureRoom:
     """Afterwards."""
 
 
-def curvature_room(
-    layers: Sequence[TrackedLayer], config: CurvatureConfig, num_rows: int
-) -> CurvatureRoom:
-    """
+def curvature_room(layers: Sequence[TrackedLayer], config: CurvatureConfig, num_rows: int) -> Room:
+    """That of a curvature.
+
     :param num_rows: How many pairs the pool has.
     """
     num_shards = min(config.num_shards, config.num_pairs, num_rows)
@@ -37,22 +38,32 @@ def curvature_room(
     whole = factors + eigenvalues
 
     if config.method == "kfac":
-        return CurvatureRoom(peak=num_shards * factors + whole, kept=whole)
+        return Room(peak=num_shards * factors + whole, kept=whole)
 
     # What KFAC has stays there, too.
-    return CurvatureRoom(
+    return Room(
         peak=max(num_shards * factors + whole, num_shards * eigenvalues + 2 * whole),
         kept=2 * whole,
     )
 
 
-def seeds_bytes(layers: Sequence[TrackedLayer], num_seeds: int, rank: int | None) -> int:
-    """The bytes of seeds' directions of this rank, whole ones for ``None``."""
-    total = 0
+def seeds_room(
+    layers: Sequence[TrackedLayer], config: CurvatureConfig, num_seeds: int, rank: int | None
+) -> Room:
+    """The most that seeds' subspaces and directions of this rank take, whole ones for ``None``."""
+    modes, axes, cores = 0, 0, 0
 
     for layer in layers:
-        dims = (layer.input_dim, layer.output_dim)
+        dims = (layer.output_dim, layer.input_dim)
 
-        total += sum(dims) * min(rank or max(dims), *dims)
+        sides = [(num_candidates(rank, dim), min(rank or dim, dim)) for dim in dims]
 
-    return _ITEM_SIZE * num_seeds * total
+        modes += sum(num**2 for num, _ in sides)
+        axes += sum(num * wanted for num, wanted in sides)
+        cores += num_seeds * prod(wanted for _, wanted in sides)
+
+    shards = _ITEM_SIZE * min(config.num_shards, num_seeds) * modes
+
+    kept = _ITEM_SIZE * (axes + cores)
+
+    return Room(peak=max(shards + _ITEM_SIZE * axes, kept), kept=kept)

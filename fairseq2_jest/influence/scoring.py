@@ -11,7 +11,6 @@ from torch import Tensor
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.directions import Directions
 from fairseq2_jest.influence.gradients import GradientPass, LayerTokens, Reduction
-from fairseq2_jest.influence.products import create_products
 from fairseq2_jest.influence.projection import TwoSidedProjection
 
 
@@ -39,12 +38,11 @@ class PoolScorer:
         reduction: Reduction,
     ) -> None:
         self._gradients = gradients
+        self._directions = directions
         self._projection = projection
         self._reduction = reduction
 
-        self._products = {name: create_products(layer) for name, layer in directions.items()}
-
-        self._num_seeds = len(next(iter(directions.values())).left)
+        self._num_seeds = next(iter(directions.values())).cores.size(1)
 
     @property
     def feature_dim(self) -> int:
@@ -61,11 +59,9 @@ class PoolScorer:
         features = torch.empty(len(pairs), self._projection.dim)
 
         for batch in self._gradients.run(pairs, rows, reduction=self._reduction):
-            num_pairs = len(batch.places)
+            influence[batch.places] = self._influence(batch.layers).cpu()
 
-            influence[batch.places] = self._influence(batch.layers, num_pairs).cpu()
-
-            projected = self._projection.project(batch.layers, num_pairs).cpu()
+            projected = self._projection.project(batch.layers).cpu()
 
             if self._reduction == "sum":
                 projected /= batch.num_labels.cpu()[:, None]
@@ -74,7 +70,7 @@ class PoolScorer:
 
         return PoolScores(influence=influence, features=features)
 
-    def _influence(self, layers: Mapping[str, LayerTokens], num_pairs: int) -> Tensor:
-        shares = [self._products[name].of(tokens, num_pairs) for name, tokens in layers.items()]
+    def _influence(self, layers: Mapping[str, LayerTokens]) -> Tensor:
+        shares = [self._directions[name].products(tokens) for name, tokens in layers.items()]
 
         return -torch.stack(shares).sum(dim=0)

@@ -101,7 +101,6 @@ def test_the_mean_of_all_seeds_is_what_they_come_to_one_by_one(
         num_seeds=5,
     )
 
-    # The model is so narrow that its gradients have no more than a rank of 16.
     each = laboratory.influence(replace(setting, each_seed=True))
 
     assert each.shape == (30, 5)

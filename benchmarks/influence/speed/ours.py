@@ -15,7 +15,8 @@ from benchmarks.influence.speed.measuring import Measured
 from benchmarks.influence.speed.sides import DAMPING, MAX_NUM_TOKENS, NUM_CURVATURE_PAIRS
 from benchmarks.influence.speed.workload import Workload
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
-from fairseq2_jest.influence.fitting import Workplace, fit_curvature, fit_seeds
+from fairseq2_jest.influence.directions import directions_of
+from fairseq2_jest.influence.fitting import Workplace, fit_curvature, fit_seeds, fit_subspaces
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.model import PairModel
@@ -23,13 +24,13 @@ from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.score_store import InfluenceStore
 from fairseq2_jest.influence.scoring import PoolScorer
 
-_BLOCK_SIZE: Final = 512
+_BLOCK_SIZE: Final = 2048
 
 
-def measure_ours(work: Workload, out: Path, rank: int | None) -> Measured:
+def measure_ours(work: Workload, out: Path, max_discarded: float) -> Measured:
     """Features for clusters are taken in the same pass, as ``mt select`` does.
 
-    :param rank: That of the seeds' gradients, ``None`` for whole ones.
+    :param max_discarded: The share of what influence varies by that may be left out.
     """
     data = work.data
 
@@ -40,6 +41,8 @@ def measure_ours(work: Workload, out: Path, rank: int | None) -> Measured:
     place = Workplace(out / "curvature", "benchmark", gang=FakeGang(CPU), device=CPU)
 
     num_rows, num_seeds = len(data.pool), len(data.seeds)
+
+    damping = DampingConfig(kind="relative", value=DAMPING)
 
     begin = process_time()
 
@@ -55,14 +58,24 @@ def measure_ours(work: Workload, out: Path, rank: int | None) -> Measured:
 
         fitted = process_time()
 
-        directions = fit_seeds(
+        subspaces = fit_subspaces(
             place,
             gradients,
             data.seeds,
             curvatures,
-            DampingConfig(kind="relative", value=DAMPING),
-            rank=rank,
+            damping,
+            max_discarded=max_discarded,
+            rank=None,
             reduction="sum",
+            num_shards=1,
+        )
+
+        seeds = fit_seeds(
+            place, gradients, data.seeds, curvatures, subspaces, damping, reduction="sum"
+        )
+
+        directions = directions_of(
+            {name: layer.cores for name, layer in seeds.items()}, curvatures, subspaces
         )
 
         projection = TwoSidedProjection(last_block(gradients.layers), side=20, seed=0, device=CPU)

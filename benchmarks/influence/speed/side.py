@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from benchmarks.influence.speed.kronfluence_side import measure_kronfluence
-from benchmarks.influence.speed.measuring import measure
+from benchmarks.influence.speed.measuring import Measured, measure
 from benchmarks.influence.speed.ours import measure_ours
-from benchmarks.influence.speed.sides import KRONFLUENCE, RANKS
+from benchmarks.influence.speed.sides import DISCARDED, KRONFLUENCE, RANKS
 from benchmarks.influence.speed.workload import open_workload
 
 
@@ -25,9 +25,13 @@ def main() -> None:
 
     work = open_workload(shape, int(num_pairs), int(num_seeds))
 
-    run = measure_kronfluence if side in KRONFLUENCE else measure_ours
+    def run() -> Measured:
+        if side in KRONFLUENCE:
+            return measure_kronfluence(work, out, RANKS[side])
 
-    measure(out, side, shape, lambda: run(work, out, RANKS[side]))
+        return measure_ours(work, out, DISCARDED[side])
+
+    measure(out, side, shape, run)
 
 
 if __name__ == "__main__":

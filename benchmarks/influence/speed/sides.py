@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 OURS: Final = "this package"
 
-OURS_WHOLE: Final = "this package, full rank"
+OURS_WHOLE: Final = "this package, nothing left out"
 
 BERGSON: Final = "bergson"
 
@@ -16,14 +16,16 @@ _RANK: Final = 16
 
 KRONFLUENCE: Final = (f"kronfluence, rank {_RANK}", "kronfluence, full rank")
 
-RANKS: Final[Mapping[str, int | None]] = {
-    OURS: _RANK,
-    OURS_WHOLE: None,
-    KRONFLUENCE[0]: _RANK,
-    KRONFLUENCE[1]: None,
-    BERGSON: None,
-}
-"""All sides, and what rank they keep of a seed's gradient; ``None`` for the whole of it."""
+SIDES: Final = (OURS, OURS_WHOLE, *KRONFLUENCE, BERGSON)
+
+DISCARDED: Final[Mapping[str, float]] = {OURS: 0.05, OURS_WHOLE: 0.0}
+"""The share of what influence varies by that our own may leave out."""
+
+RANKS: Final[Mapping[str, int | None]] = {KRONFLUENCE[0]: _RANK, KRONFLUENCE[1]: None}
+"""What rank kronfluence keeps of a seed's gradient; ``None`` for the whole of it."""
+
+WHOLE: Final = (KRONFLUENCE[1], BERGSON)
+"""The sides of others that leave nothing out."""
 
 NUM_CURVATURE_PAIRS: Final = 256
 """The first of the pool."""

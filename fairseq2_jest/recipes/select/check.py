@@ -6,7 +6,7 @@ from fairseq2.recipe.base import RecipeContext
 from fairseq2.runtime.dependency import get_dependency_resolver
 
 from fairseq2_jest.influence.layers import find_layers
-from fairseq2_jest.influence.room import curvature_room, seeds_bytes
+from fairseq2_jest.influence.room import curvature_room, seeds_room
 from fairseq2_jest.recipes.empty_model import open_empty_model
 from fairseq2_jest.recipes.model_kinds import create_model_kind
 from fairseq2_jest.recipes.select.config import SelectConfig
@@ -55,14 +55,15 @@ def check(config: SelectConfig) -> list[str]:
 
         layers = find_layers(model, config.layers)
 
-        room = curvature_room(layers, config.curvature, len(pool))
+        curvature = curvature_room(layers, config.curvature, len(pool))
 
-        kept = room.kept + seeds_bytes(layers, len(seeds), config.scoring.rank)
+        room = seeds_room(layers, config.curvature, len(seeds), config.scoring.rank)
 
         lines += [
             f"gradients: of {len(layers):,} layers, {layers[0].name} to {layers[-1].name}",
-            f"curvature: {format_bytes(room.peak)} on the disk while it is estimated, then "
-            f"{format_bytes(kept)} with the seeds",
+            f"curvature: {format_bytes(max(curvature.peak, curvature.kept + room.peak))} on the "
+            f"disk while it is estimated, then {format_bytes(curvature.kept + room.kept)} at the "
+            "most with the seeds",
         ]
 
     return lines

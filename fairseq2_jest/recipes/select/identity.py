@@ -50,6 +50,7 @@ def identity_of(
         "layers": [layer.name for layer in layers],
         "curvature": asdict(config.curvature),
         "reduction": scoring.reduction,
+        "max_discarded": scoring.max_discarded,
         "rank": scoring.rank,
         "block_size": scoring.block_size,
         "precision": scoring.precision,

@@ -163,7 +163,7 @@ def _histogram(
 
 def _diagnosis(diagnosis: Diagnosis, out: Path) -> list[str]:
     facts = [
-        "What low rank leaves out of the seeds' preconditioned gradients (of their squared norm): "
+        "What the dimensions that are looked at leave out of what influence varies by: "
         f"{format_share(diagnosis.discarded_energy)}."
     ]
 

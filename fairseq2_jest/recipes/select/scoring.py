@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from fairseq2.gang import Gang
 from fairseq2.logging import log
 from fairseq2.utils.progress import ProgressReporter
+from torch import Tensor
 
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
+from fairseq2_jest.influence.curvature import LayerCurvature
 from fairseq2_jest.influence.diagnosis import Diagnosis, diagnose_layers, mean_correlation
 from fairseq2_jest.influence.directions import (
-    Directions,
-    concatenate,
+    directions_of,
     discarded_energy,
-    raw_directions,
-    reorder,
+    raw_cores,
 )
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.fitting import (
     Workplace,
     fit_curvature,
     fit_seeds,
+    fit_subspaces,
     in_order,
     is_fitted,
     sample_rows,
@@ -35,15 +36,16 @@ from fairseq2_jest.influence.fitting import (
 from fairseq2_jest.influence.gradients import GradientPass
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
-from fairseq2_jest.influence.room import curvature_room, seeds_bytes
+from fairseq2_jest.influence.room import curvature_room, seeds_room
 from fairseq2_jest.influence.score_store import InfluenceStore
 from fairseq2_jest.influence.scoring import PoolScorer
+from fairseq2_jest.influence.subspace import LayerSubspace
 from fairseq2_jest.recipes.progress import Progress
 from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.output import read_diagnosis, write_diagnosis
 from fairseq2_jest.report.units import format_bytes
 
-# Beyond this, low rank changes signs rather often.
+# Beyond this, signs change rather often.
 _MUCH_DISCARDED = 0.1
 
 # Enough for two digits.
@@ -162,18 +164,19 @@ class PoolScoring:
 
         curvature = curvature_room(layers, config.curvature, candidates.num_rows)
 
-        seeds = seeds_bytes(layers, len(candidates.seeds), config.scoring.rank)
+        seeds = seeds_room(layers, config.curvature, len(candidates.seeds), config.scoring.rank)
 
         log.info(
-            "Scores and features take {}, curvature and seeds {}, and up to {} meanwhile.",
+            "Scores and features take {}, curvature and seeds {} at the most, and up to {} "
+            "meanwhile.",
             format_bytes(store.num_bytes),
-            format_bytes(curvature.kept + seeds),
-            format_bytes(curvature.peak),
+            format_bytes(curvature.kept + seeds.kept),
+            format_bytes(max(curvature.peak, curvature.kept + seeds.peak)),
         )
 
-        needed = curvature.kept + seeds + store.num_bytes
+        # Shards are gone before what comes next is there.
+        needed = curvature.kept + max(seeds.peak, seeds.kept + store.num_bytes)
 
-        # Shards are gone before the others are there.
         if not is_fitted(place, config.curvature):
             needed = max(needed, curvature.peak)
 
@@ -200,30 +203,33 @@ class PoolScoring:
             seed=config.common.seed,
         )
 
-        directions = fit_seeds(
+        damping, reduction = config.curvature.damping, config.scoring.reduction
+
+        subspaces = fit_subspaces(
             self._place,
             gradients,
             candidates.seeds,
             curvatures,
-            config.curvature.damping,
+            damping,
+            max_discarded=config.scoring.max_discarded,
             rank=config.scoring.rank,
-            reduction=config.scoring.reduction,
+            reduction=reduction,
+            num_shards=config.curvature.num_shards,
         )
 
-        discarded = discarded_energy(directions)
-
-        log.info(
-            "{:,} seeds are preconditioned; their rank of {} leaves out {:.2%} of their energy.",
-            len(candidates.seeds),
-            config.scoring.rank or "all",
-            discarded,
+        seeds = fit_seeds(
+            self._place,
+            gradients,
+            candidates.seeds,
+            curvatures,
+            subspaces,
+            damping,
+            reduction=reduction,
         )
 
-        if discarded > _MUCH_DISCARDED:
-            log.warning(
-                "That is much: raise scoring.rank, in another output directory, for influences to "
-                "be more exact."
-            )
+        discarded = discarded_energy(seeds)
+
+        self._tell_dimensions(subspaces, discarded)
 
         projection = TwoSidedProjection(
             last_block(gradients.layers),
@@ -232,19 +238,51 @@ class PoolScoring:
             device=gang.device,
         )
 
+        cores = {name: layer.cores for name, layer in seeds.items()}
+
         if gang.rank == 0 and read_diagnosis(self._folder) is None:
             diagnosis = Diagnosis(
-                layers=diagnose_layers(curvatures, directions, config.curvature.damping),
+                layers=diagnose_layers(curvatures, seeds, damping),
                 discarded_energy=discarded,
-                raw_correlation=self._compare_with_raw(directions, projection),
+                raw_correlation=self._compare_with_raw(cores, curvatures, subspaces, projection),
             )
 
             write_diagnosis(self._folder, diagnosis)
 
-        return PoolScorer(gradients, directions, projection, reduction=config.scoring.reduction)
+        directions = directions_of(cores, curvatures, subspaces)
+
+        return PoolScorer(gradients, directions, projection, reduction=reduction)
+
+    def _tell_dimensions(self, subspaces: Mapping[str, LayerSubspace], discarded: float) -> None:
+        looked_at, all_of_them = 0, 0
+
+        for subspace in subspaces.values():
+            axes = (subspace.gradient_axes, subspace.input_axes)
+
+            looked_at += axes[0].size(1) * axes[1].size(1)
+            all_of_them += axes[0].size(0) * axes[1].size(0)
+
+        log.info(
+            "{:,} seeds are preconditioned; of the {:,} dimensions of a gradient {:,} are looked "
+            "at, which leaves out {:.2%} of what influence varies by.",
+            len(self._candidates.seeds),
+            all_of_them,
+            looked_at,
+            discarded,
+        )
+
+        if discarded > max(_MUCH_DISCARDED, self._config.scoring.max_discarded):
+            log.warning(
+                "That is much: raise scoring.rank, in another output directory, for influences to "
+                "be more exact."
+            )
 
     def _compare_with_raw(
-        self, directions: Directions, projection: TwoSidedProjection
+        self,
+        cores: Mapping[str, Tensor],
+        curvatures: Mapping[str, LayerCurvature],
+        subspaces: Mapping[str, LayerSubspace],
+        projection: TwoSidedProjection,
     ) -> float | None:
         """See :attr:`Diagnosis.raw_correlation`."""
         config, candidates = self._config.scoring, self._candidates
@@ -255,17 +293,22 @@ class PoolScoring:
 
         batches = gradients.run(candidates.seeds.take(numbers), numbers, reduction=reduction)
 
-        raw = in_order(batches, partial(raw_directions, rank=config.rank))
+        raw = in_order(batches, lambda batch: raw_cores(batch, curvatures, subspaces))
+
+        both = {name: torch.cat([cores[name][: len(numbers)], raw[name]]) for name in raw}
 
         sample = sample_rows(candidates.num_rows, _NUM_COMPARED_PAIRS, self._config.common.seed)
 
         rows, pairs = candidates.read(sample)
 
-        both = concatenate([reorder(directions, numbers), raw])
-
-        scores = PoolScorer(gradients, both, projection, reduction=reduction).score(
-            pairs, rows.tolist()
+        scorer = PoolScorer(
+            gradients,
+            directions_of(both, curvatures, subspaces),
+            projection,
+            reduction=reduction,
         )
+
+        scores = scorer.score(pairs, rows.tolist())
 
         return mean_correlation(*scores.influence.chunk(2, dim=1))
 

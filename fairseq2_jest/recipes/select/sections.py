@@ -77,11 +77,16 @@ class ScoringConfig(Validatable):
     """``mean`` over the tokens of a pair's response (the paper's text), or ``sum``, with which the
     longer a pair is, the more it counts."""
 
-    rank: int | None = 16
-    """The rank at which the preconditioned gradient of a seed is kept, for each layer; ``None`` for
-    all of it. What is left out is reported."""
+    max_discarded: float = 0.05
+    """The share of what influence varies by that may be left out, for gradients to be looked at in
+    fewer dimensions, which the seeds decide: 0.05 is all but the same, several times as fast (see
+    ``benchmarks.influence.speed``); 0 leaves nothing out."""
 
-    block_size: int = 512
+    rank: int | None = 256
+    """The most dimensions of either side of a layer's gradient, whatever that leaves out, which is
+    reported; ``None`` for all. The seeds take its square, for each layer and seed."""
+
+    block_size: int = 2048
     """How many pairs of the pool are scored before they are written: a kill costs one block."""
 
     amp: bool = False
@@ -102,6 +107,10 @@ class ScoringConfig(Validatable):
     def validate(self) -> ValidationResult:
         result = ValidationResult()
 
+        if not 0.0 <= self.max_discarded < 1.0:
+            result.add_error(
+                f"`max_discarded` must be at least 0 and less than 1, but is {self.max_discarded}."
+            )
         if self.rank is not None and self.rank < 1:
             result.add_error(f"`rank` must be at least 1 or null, but is {self.rank}.")
         if self.block_size < 1:

@@ -113,19 +113,24 @@ def test_the_model_is_left_as_it_was() -> None:
 def test_tokens_are_all_that_pass_through() -> None:
     learner, pairs = model(), random_pairs(9)
 
-    passed: dict[str, int] = {"encoder": 0, "decoder": 0}
+    info, passed = tokenizer().vocab_info, []
 
-    def count(name: str, layout: BatchLayout) -> None:
-        passed[name] += sum(layout.seq_lens)
+    # Both stacks have the same; it is the encoder's turn first.
+    assert learner.encoder_frontend is learner.decoder_frontend
 
-    learner.encoder.register_forward_pre_hook(lambda _, inputs: count("encoder", inputs[1]))
-    learner.decoder.register_forward_pre_hook(lambda _, inputs: count("decoder", inputs[1]))
+    learner.encoder_frontend.register_forward_pre_hook(lambda _, inputs: passed.append(inputs[0]))
 
     loss = loss_of(learner)
     loss.score(pairs)
 
-    assert passed["encoder"] > 0
-    assert loss.num_tokens(pairs) == (passed["encoder"], passed["decoder"])
+    sources, targets = (
+        sum(int((tokens != info.pad_idx).sum()) for tokens in passed[side::2]) for side in (0, 1)
+    )
+
+    # What ends a target predicts nothing: it is padding, too.
+    ends = sum(int((tokens[:, 1:] == info.eos_idx).sum()) for tokens in passed[1::2])
+
+    assert loss.num_tokens(pairs) == (sources, targets - ends)
 
 
 def test_a_model_of_neither_kind_is_refused() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from fairseq2.models.clm import CausalLM
@@ -12,11 +12,25 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from fairseq2_jest.embedding.tokens import TokenizedPairs
+from fairseq2_jest.influence.curvature import LayerCurvature
+from fairseq2_jest.influence.curvature_config import DampingConfig
+from fairseq2_jest.influence.directions import (
+    LayerDirections,
+    SeedCores,
+    directions_of,
+    from_tensors,
+    seed_cores,
+    to_tensors,
+)
+from fairseq2_jest.influence.fitting import in_order
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass
 from fairseq2_jest.influence.layers import LayersConfig, TrackedLayer, find_layers
 from fairseq2_jest.influence.model import PairModel
+from fairseq2_jest.influence.subspace import ModeSums, find_subspaces
 from tests.unit.language_models import language_model, language_tokenizer
 from tests.unit.tiny import model, tokenizer
+
+CPU = torch.device("cpu")
 
 ALL_FFN = LayersConfig(stride=1)
 
@@ -29,11 +43,11 @@ def gradient_pass(
     pairs = PairModel(
         learner,
         tokenizer() if isinstance(learner, TransformerModel) else language_tokenizer(),
-        device=torch.device("cpu"),
+        device=CPU,
         max_num_tokens=max_num_tokens,
     )
 
-    return GradientPass(pairs, find_layers(learner, config), device=torch.device("cpu"))
+    return GradientPass(pairs, find_layers(learner, config), device=CPU)
 
 
 def trained_model(seed: int = 0) -> TransformerModel:
@@ -141,6 +155,34 @@ def gradients_alone(
     }
 
 
+def directions_from(
+    batches: Sequence[BatchGradients],
+    layers: Sequence[TrackedLayer],
+    curvatures: Mapping[str, LayerCurvature],
+    damping: DampingConfig,
+    *,
+    max_discarded: float = 0.0,
+    rank: int | None = None,
+) -> tuple[dict[str, SeedCores], dict[str, LayerDirections]]:
+    """Seeds in the order of their places, and what pairs are multiplied by."""
+    sums = ModeSums.zeros(layers, rank, CPU, torch.float32)
+
+    for batch in batches:
+        sums.add(batch.layers, curvatures, damping)
+
+    subspaces = find_subspaces(layers, [sums], max_discarded=max_discarded, rank=rank, device=CPU)
+
+    tensors = in_order(
+        batches, lambda batch: to_tensors(seed_cores(batch, curvatures, subspaces, damping))
+    )
+
+    seeds = from_tensors(tensors, CPU)
+
+    cores = {name: layer.cores for name, layer in seeds.items()}
+
+    return seeds, directions_of(cores, curvatures, subspaces)
+
+
 def by_pair(batches: Sequence[BatchGradients], num_pairs: int) -> list[dict[str, Tensor]]:
     """The whole gradient of each pair."""
     found: dict[int, dict[str, Tensor]] = {}
@@ -149,9 +191,7 @@ def by_pair(batches: Sequence[BatchGradients], num_pairs: int) -> list[dict[str,
         assert found.keys().isdisjoint(batch.places)
 
         for name, tokens in batch.layers.items():
-            gradients = tokens.each_gradient(len(batch.places))
-
-            for place, gradient in zip(batch.places, gradients, strict=True):
+            for place, gradient in zip(batch.places, tokens.each_gradient(), strict=True):
                 found.setdefault(place, {})[name] = gradient
 
     return [found[i] for i in range(num_pairs)]

@@ -1,4 +1,4 @@
-"""The damped inverse is that of the dense matrices, sums merge, low rank is the nearest."""
+"""The damped inverse is that of the dense matrices, and sums merge."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from fairseq2_jest.influence.curvature import (
     to_tensors,
 )
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
-from fairseq2_jest.influence.directions import low_rank, seed_directions
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.gradients import BatchGradients, LayerTokens
 from fairseq2_jest.influence.layers import TrackedLayer
+from fairseq2_jest.influence.model import Positions
 from fairseq2_jest.influence.tensor_file import TensorFile
-from tests.unit.influence.dense import by_pair, gradient_pass, trained_model
+from tests.unit.influence.dense import by_pair, directions_from, gradient_pass, trained_model
 from tests.unit.tiny import random_pairs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -46,13 +46,20 @@ def a_layer(input_dim: int, output_dim: int) -> TrackedLayer:
     )
 
 
-def tokens_of(inputs: Tensor, gradients: Tensor, pairs: Tensor | None = None) -> LayerTokens:
+def tokens_of(inputs: Tensor, gradients: Tensor) -> LayerTokens:
+    """Of pairs that are equally long: *shape:* ``(N, S, in)`` and ``(N, S, out)``."""
+    present = torch.ones(inputs.shape[:2], dtype=torch.bool)
+
     return LayerTokens(
         inputs=inputs,
         gradients=gradients,
-        pairs=torch.arange(len(inputs)) if pairs is None else pairs,
-        counted=torch.ones(len(inputs), dtype=torch.bool),
+        has_bias=False,
+        positions=Positions(present=present, counted=present),
     )
+
+
+def one_pair(inputs: Tensor, gradients: Tensor) -> LayerTokens:
+    return tokens_of(inputs.unsqueeze(0), gradients.unsqueeze(0))
 
 
 def curvature_of(layer: TrackedLayer, tokens: LayerTokens) -> LayerCurvature:
@@ -66,16 +73,20 @@ def preconditioned(curvature: LayerCurvature, gradient: Tensor, damping: Damping
     """As a seed's is, at full rank."""
     out_dim, in_dim = gradient.shape
 
+    layer = a_layer(in_dim, out_dim)
+
     # A position for each column.
-    tokens = tokens_of(torch.eye(in_dim), gradient.T, torch.zeros(in_dim, dtype=torch.int64))
+    tokens = one_pair(torch.eye(in_dim), gradient.T)
 
-    batch = BatchGradients(places=[0], num_labels=torch.tensor([1]), layers={"one": tokens})
+    batch = BatchGradients(places=[0], num_labels=torch.tensor([1]), layers={layer.name: tokens})
 
-    directions = seed_directions(batch, {"one": curvature}, damping, None)["one"]
+    _, directions = directions_from([batch], [layer], {layer.name: curvature}, damping)
 
-    assert directions.left.shape == (1, out_dim, min(out_dim, in_dim))
+    found = directions[layer.name]
 
-    return directions.left[0] @ directions.right[0].T
+    core = found.cores.view(found.gradient_vectors.size(1), -1)
+
+    return found.gradient_vectors @ core @ found.input_vectors.T
 
 
 @given(seed=st.integers(0, 1000), in_dim=st.integers(1, 5), out_dim=st.integers(1, 5))
@@ -103,7 +114,7 @@ def test_where_kfac_is_exact_it_is_the_inverse_of_the_dense_fisher(
 
     layer = a_layer(in_dim, out_dim)
 
-    curvature = curvature_of(layer, tokens_of(inputs, gradients))
+    curvature = curvature_of(layer, one_pair(inputs, gradients))
 
     # The mean eigenvalue is the mean of the diagonal.
     for config in (
@@ -134,8 +145,10 @@ def test_it_is_the_inverse_of_the_kronecker_product_at_a_model() -> None:
     for layer in run.layers:
         counted = [batch.layers[layer.name] for batch in batches]
 
-        inputs = torch.cat([t.inputs[t.counted] for t in counted]).double()
-        outputs = torch.cat([t.gradients[t.counted] for t in counted]).double()
+        inputs, outputs = (
+            torch.cat(parts).double()
+            for parts in zip(*(tokens.counted() for tokens in counted), strict=True)
+        )
 
         dense = torch.kron(outputs.T @ outputs, inputs.T @ inputs) / len(inputs) ** 2
 
@@ -227,7 +240,7 @@ def test_a_merge_is_exact() -> None:
 
     def shard(value: float) -> FactorSums:
         sums = FactorSums.zeros([layer], CPU, torch.float32)
-        sums.add({layer.name: tokens_of(torch.tensor([[value]]), torch.tensor([[1.0]]))})
+        sums.add({layer.name: one_pair(torch.tensor([[value]]), torch.tensor([[1.0]]))})
 
         return sums
 
@@ -243,14 +256,16 @@ def test_a_merge_is_exact() -> None:
 def test_what_is_not_counted_is_left_out_of_the_factors() -> None:
     layer = a_layer(2, 2)
 
-    tokens = tokens_of(torch.randn(6, 2), torch.randn(6, 2))
+    tokens = tokens_of(torch.randn(2, 3, 2), torch.randn(2, 3, 2))
 
-    counted = torch.tensor([True, False, True, True, False, True])
+    counted = torch.tensor([[True, False, True], [True, False, True]])
 
     sums, expected = (FactorSums.zeros([layer], CPU, torch.float32) for _ in range(2))
 
-    sums.add({layer.name: replace(tokens, counted=counted)})
-    expected.add({layer.name: tokens_of(tokens.inputs[counted], tokens.gradients[counted])})
+    positions = replace(tokens.positions, counted=counted)
+
+    sums.add({layer.name: replace(tokens, positions=positions)})
+    expected.add({layer.name: one_pair(tokens.inputs[counted], tokens.gradients[counted])})
 
     assert sums.count(layer.name) == 4
 
@@ -258,41 +273,8 @@ def test_what_is_not_counted_is_left_out_of_the_factors() -> None:
         assert torch.equal(sums.tensors[name], tensor)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(12, 30), (600, 300)])
-def test_low_rank_is_the_best_there_is(rows: int, columns: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-
-    # Singular values fall by a half each, as those of real gradients do.
-    left = torch.linalg.qr(torch.randn(rows, 12, generator=generator)).Q
-    right = torch.linalg.qr(torch.randn(columns, 12, generator=generator)).Q
-
-    matrix = left * 0.5 ** torch.arange(12) @ right.T
-
-    for rank in (1, 4, 12):
-        thin, wide = low_rank(matrix, rank)
-
-        assert (thin.shape, wide.shape) == ((rows, rank), (columns, rank))
-
-        rest = (matrix - thin @ wide.T).square().sum()
-        best = sum((0.25**i for i in range(rank, 12)), start=0.0)
-
-        torch.testing.assert_close(float(rest), best, rtol=1e-3, atol=1e-10)
-        # What is kept and what is left add up.
-        torch.testing.assert_close(
-            float(thin.square().sum() + rest), float(matrix.square().sum()), rtol=1e-4, atol=0.0
-        )
-
-
-def test_full_rank_is_the_matrix() -> None:
-    matrix = torch.randn(9, 5)
-
-    left, right = low_rank(matrix, None)
-
-    torch.testing.assert_close(left @ right.T, matrix)
-
-
 def test_a_curvature_of_zero_wants_absolute_damping() -> None:
-    curvature = curvature_of(a_layer(2, 3), tokens_of(torch.zeros(4, 2), torch.randn(4, 3)))
+    curvature = curvature_of(a_layer(2, 3), one_pair(torch.zeros(4, 2), torch.randn(4, 3)))
 
     with pytest.raises(InfluenceError, match=r"set curvature\.damping\.kind to absolute"):
         preconditioned(curvature, torch.ones(3, 2), DampingConfig())
@@ -313,7 +295,7 @@ def test_a_layer_without_tokens_is_told() -> None:
 
 def test_files_belong_to_what_made_them(tmp_path: Path) -> None:
     curvatures = {
-        "a/b": curvature_of(a_layer(2, 3), tokens_of(torch.randn(9, 2), torch.randn(9, 3)))
+        "a/b": curvature_of(a_layer(2, 3), one_pair(torch.randn(9, 2), torch.randn(9, 3)))
     }
 
     file = TensorFile(tmp_path / "new" / "curvature.safetensors", "one")

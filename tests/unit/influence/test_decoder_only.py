@@ -40,10 +40,12 @@ def test_the_prompt_is_neither_predicted_nor_counted(kind: str) -> None:
     assert batch.num_labels.tolist() == responses
 
     for tokens in batch.layers.values():
-        assert torch.bincount(tokens.pairs[tokens.counted]).tolist() == responses
+        present, counted = tokens.positions.present, tokens.positions.counted
+
+        assert counted.sum(dim=1).tolist() == responses
 
         # What begins a text and all but the last token of the prompt, which predicts the first one.
-        prompts = torch.bincount(tokens.pairs[~tokens.counted], minlength=9).tolist()
+        prompts = (present & ~counted).sum(dim=1).tolist()
 
         assert prompts == [len(pairs.source[i]) for i in batch.places]
 

@@ -91,6 +91,22 @@ def test_mean_is_sum_by_the_length_of_the_response() -> None:
             )
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_is_no_gradient_at_padding(kind: str) -> None:
+    pairs = random_pairs(9)
+
+    (batch,) = gradient_pass(trained(kind), max_num_tokens=10_000).run(
+        pairs, range(9), reduction="sum"
+    )
+
+    for tokens in batch.layers.values():
+        padding = ~tokens.positions.present
+
+        assert padding.any()
+        assert not tokens.gradients[padding].any()
+        assert tokens.gradients[tokens.positions.counted].any()
+
+
 def test_padding_has_no_positions_and_the_prompt_is_not_counted() -> None:
     pairs = random_pairs(9)
 
@@ -104,8 +120,7 @@ def test_padding_has_no_positions_and_the_prompt_is_not_counted() -> None:
 
     for name, tokens in batch.layers.items():
         present, counted = (
-            torch.bincount(tokens.pairs),
-            torch.bincount(tokens.pairs[tokens.counted]),
+            where.sum(dim=1) for where in (tokens.positions.present, tokens.positions.counted)
         )
 
         if name.startswith("decoder"):
@@ -115,7 +130,7 @@ def test_padding_has_no_positions_and_the_prompt_is_not_counted() -> None:
         else:
             # Language and end stand beside the text.
             assert present.tolist() == [len(pairs.source[i]) + 2 for i in batch.places]
-            assert tokens.counted.all()
+            assert torch.equal(tokens.positions.counted, tokens.positions.present)
 
 
 def test_sampled_labels_do_not_depend_on_the_batch() -> None:

@@ -19,12 +19,11 @@ from torch.nn.functional import cross_entropy
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.curvature import CorrectedSums, correct, decompose
 from fairseq2_jest.influence.curvature_config import DampingConfig
-from fairseq2_jest.influence.directions import concatenate, seed_directions
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.scoring import PoolScorer
-from tests.unit.influence.dense import gradient_pass, trained
+from tests.unit.influence.dense import directions_from, gradient_pass, trained
 from tests.unit.language_models import language_tokenizer
 
 kronfluence = pytest.importorskip(
@@ -150,12 +149,9 @@ def our_scores(
 
         curvatures = correct(curvatures, run.layers, [corrected], CPU)
 
-    directions = concatenate(
-        [
-            seed_directions(batch, curvatures, damping, None)
-            for batch in run.run(seeds, range(len(seeds)), reduction="sum")
-        ]
-    )
+    batches = list(run.run(seeds, range(len(seeds)), reduction="sum"))
+
+    _, directions = directions_from(batches, run.layers, curvatures, damping)
 
     projection = TwoSidedProjection(last_block(run.layers), side=2, seed=0, device=CPU)
 

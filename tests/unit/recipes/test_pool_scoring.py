@@ -42,8 +42,9 @@ def test_a_disk_without_room_for_the_curvature_is_told_before_anything_is_made(
 
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
 
-    # Four shards, and the whole beside them, of FFNs from 16 to 32 and back.
-    num_bytes = 4 * 3 * (5 * (17**2 + 32**2 + 33**2 + 16**2) + 17 * 32 + 33 * 16)
+    # The curvature of FFNs from 16 to 32 and back, four shards of the seeds' subspaces, as large as
+    # its factors, and what they become.
+    num_bytes = 4 * 3 * (6 * (17**2 + 32**2 + 33**2 + 16**2) + 17 * 32 + 33 * 16)
 
     with pytest.raises(
         InfluenceError, match=rf"Curvature, .* {num_bytes / 1000:.1f} kB at the most"
