@@ -111,6 +111,7 @@ def result(out: Path) -> dict[str, bytes]:
         *out.glob("*.parquet"),
         *out.glob("scores/*/records.bin"),
         out / "curvature" / "factors.safetensors",
+        out / "curvature" / "subspaces.safetensors",
         out / "curvature" / "seeds" / "0000.safetensors",
         out / "manifest.json",
     ]
@@ -127,7 +128,8 @@ def log_of(out: Path) -> str:
 
 STAGES: Mapping[str, Callable[[Path], bool]] = {
     "factors": lambda out: any(out.glob("curvature/factors/*.safetensors")),
-    "seeds": lambda out: (out / "curvature" / "factors.safetensors").exists(),
+    "subspaces": lambda out: (out / "curvature" / "factors.safetensors").exists(),
+    "seeds": lambda out: (out / "curvature" / "subspaces.safetensors").exists(),
     "pool": lambda out: (out / "curvature" / "seeds" / "0000.safetensors").exists(),
     "clusters": lambda out: "keeps" in log_of(out),
 }

@@ -22,7 +22,10 @@ _LEAST: Final = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCurvature:
-    """One layer's ``H = (Q_A kron Q_S) diag(eigenvalues) (Q_A kron Q_S)^T``."""
+    """One layer's ``H = (Q_A kron Q_S) diag(eigenvalues) (Q_A kron Q_S)^T``.
+
+    The eigenvectors of either side are in ascending order of their eigenvalues' mean.
+    """
 
     input_vectors: Tensor
     """``Q_A``, the eigenvectors of ``A`` in its columns. *Shape:* ``(in, in)``, fp32."""
@@ -173,7 +176,8 @@ def correct(
     shards: Sequence[CorrectedSums],
     device: Device,
 ) -> dict[str, LayerCurvature]:
-    """The same eigenvectors with EK-FAC's eigenvalues, on the CPU; likewise a layer at a time."""
+    """The same eigenvectors with EK-FAC's eigenvalues, in the order of these, on the CPU; likewise
+    a layer at a time."""
     corrected = {}
 
     for layer in layers:
@@ -182,12 +186,18 @@ def correct(
         for shard in shards:
             total.add_sums(shard)
 
-        curvature = curvatures[layer.name]
+        curvature, eigenvalues = (
+            curvatures[layer.name],
+            total.mean_squares(layer.name).float().cpu(),
+        )
+
+        # What matters most stays last on either side.
+        gradients, inputs = (eigenvalues.mean(dim=dim).argsort() for dim in (1, 0))
 
         corrected[layer.name] = LayerCurvature(
-            input_vectors=curvature.input_vectors.cpu(),
-            gradient_vectors=curvature.gradient_vectors.cpu(),
-            eigenvalues=total.mean_squares(layer.name).float().cpu(),
+            input_vectors=curvature.input_vectors.cpu()[:, inputs],
+            gradient_vectors=curvature.gradient_vectors.cpu()[:, gradients],
+            eigenvalues=eigenvalues[gradients][:, inputs],
         )
 
     return corrected

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
-from fairseq2.device import Device
 from torch import Tensor
 
 from fairseq2_jest.influence.curvature import LayerCurvature
@@ -28,7 +27,7 @@ class SeedCores:
 
     energy: Tensor
     """``|W_t|^2`` of each whole one (see :mod:`fairseq2_jest.influence.subspace`), up to a factor
-    the variance of the influence on it. *Shape:* ``(T)``."""
+    of the layer the variance of the influence on it. *Shape:* ``(T)``."""
 
     kept: Tensor
     """That of each core. *Shape:* ``(T)``."""
@@ -113,7 +112,10 @@ def directions_of(
     curvatures: Mapping[str, LayerCurvature],
     subspaces: Mapping[str, LayerSubspace],
 ) -> dict[str, LayerDirections]:
-    """What pairs of the pool are multiplied by."""
+    """What pairs of the pool are multiplied by, where the curvature is.
+
+    :param cores: Of the layers of ``subspaces``, on any device.
+    """
     directions = {}
 
     for name, subspace in subspaces.items():
@@ -123,7 +125,7 @@ def directions_of(
             gradient_vectors=gradient_vectors,
             input_vectors=input_vectors,
             # In one piece, which is a third faster.
-            cores=cores[name].flatten(start_dim=1).T.contiguous(),
+            cores=cores[name].flatten(start_dim=1).T.contiguous().to(gradient_vectors.device),
         )
 
     return directions
@@ -148,13 +150,11 @@ def to_tensors(seeds: Mapping[str, SeedCores]) -> dict[str, Tensor]:
     }
 
 
-def from_tensors(tensors: Mapping[str, Tensor], device: Device) -> dict[str, SeedCores]:
+def from_tensors(tensors: Mapping[str, Tensor]) -> dict[str, SeedCores]:
     """What :func:`to_tensors` was given."""
     names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
 
     return {
-        name: SeedCores(
-            **{kind: tensors[f"{name}/{kind}"].to(device) for kind in ("cores", "energy", "kept")}
-        )
+        name: SeedCores(**{kind: tensors[f"{name}/{kind}"] for kind in ("cores", "energy", "kept")})
         for name in names
     }

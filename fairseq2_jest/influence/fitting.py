@@ -271,6 +271,9 @@ def fit_seeds(
 ) -> dict[str, SeedCores]:
     """Preconditions the gradients of all seeds; a collective.
 
+    :returns: On the CPU; only :func:`~fairseq2_jest.influence.directions.directions_of` takes them
+        to where they are needed.
+
     :raises InfluenceError: A gradient is not finite, or the disk refuses.
     """
     pieces = [
@@ -295,7 +298,7 @@ def fit_seeds(
     parts = [workplace.read(file) for file in files]
 
     return directions_module.from_tensors(
-        {name: torch.cat([part[name] for part in parts]) for name in parts[0]}, workplace.device
+        {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     )
 
 

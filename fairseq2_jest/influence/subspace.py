@@ -1,12 +1,12 @@
 """The few dimensions of a layer's gradients in which the influence on all seeds lies, nearly.
 
-Among the eigenvectors of ``H``, whose eigenvalues are ``lambda``, the influence of ``G_m`` on seed
-``t`` is minus the dot product of ``X_m = G_m / scale`` and ``W_t = scale G_t / (lambda + damping)``,
-``scale`` being how far gradients spread along each: the numbers of ``X_m`` are alike in size, and
-what ``W_t`` has of a direction is what influence varies by along it. Both sides of all ``W_t`` are
-cut to the leading eigenvectors of ``sum of W_t W_t^T`` and ``sum of W_t^T W_t``: a higher-order SVD
-(De Lathauwer et al., 2000) that seeds share. (LoGra, Choe et al. 2024, projects from both sides,
-too, onto leading eigenvectors of the curvature.)
+Among the eigenvectors of ``H``, whose eigenvalues are ``lambda``, the influence of a pair's ``G_m``
+on seed ``t`` is minus the dot product of ``X_m = G_m / scale`` and ``W_t = scale G_t / (lambda +
+damping)``, ``scale`` being how far gradients spread along each: the numbers of ``X_m`` are alike in
+size, and what ``W_t`` has of a direction is what influence varies by along it. Both sides of all
+``W_t`` are cut to the leading eigenvectors of ``sum of W_t W_t^T`` and ``sum of W_t^T W_t``: a
+higher-order SVD (De Lathauwer et al., 2000) that seeds share. (LoGra, Choe et al. 2024, projects
+from both sides, too, onto leading eigenvectors of the curvature.)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`mt select` killed in every stage, twenty times, and resumed by one process or two."""
+"""`mt select` killed in every stage, 25 times, and resumed by one process or two."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -29,6 +30,7 @@ from benchmarks.influence.speed.sides import (
     OURS,
     OURS_WHOLE,
     SHAPES,
+    Job,
     Shape,
 )
 from benchmarks.influence.speed.table import table
@@ -41,6 +43,8 @@ from fairseq2_jest.influence.model import PairModel
 from tests.unit.influence.dense import by_pair
 from tests.unit.language_models import language_tokenizer
 from tests.unit.tiny import random_pairs, tokenizer
+
+JOB = Job(shape="llama", num_pairs=0, num_seeds=2, damping=0.5)
 
 
 def small_shape(kind: Literal["nllb", "llama"]) -> Shape:
@@ -90,11 +94,12 @@ def test_a_side_is_measured_from_what_it_returns(
 
     found = Measured(curvature_seconds=1.5, scoring_seconds=2.5, scores=scores)
 
-    measure(tmp_path, OURS, "tiny", lambda: found)
+    measure(tmp_path, OURS, JOB, lambda: found)
 
     told = json.loads(capsys.readouterr().out)
 
     assert (told["side"], told["pairs"], told["seeds"]) == (OURS, 3, 2)
+    assert (told["shape"], told["damping"]) == ("llama", 0.5)
     assert (told["curvature_seconds"], told["scoring_seconds"]) == (1.5, 2.5)
     assert told["peak_bytes"] >= told["start_bytes"] > 1e6
     assert (np.load(scores_file(tmp_path)) == scores).all()
@@ -111,7 +116,11 @@ import benchmarks.influence.speed.bergson_side
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_each_side_is_compared_with_ours_of_its_rank(
+def test_a_job_goes_through_a_command_line() -> None:
+    assert Job.parse(str(JOB)) == JOB
+
+
+def test_each_side_is_compared_with_ours_of_its_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = {
@@ -141,9 +150,7 @@ def test_each_side_is_compared_with_ours_of_its_rank(
 
     monkeypatch.setattr(Bench, "_start", start)
 
-    bench = Bench(
-        "llama", 2, kronfluence=Path("kron"), bergson=Path("env/python"), scratch=tmp_path
-    )
+    bench = Bench(JOB, kronfluence=Path("kron"), bergson=Path("env/python"), scratch=tmp_path)
 
     found = {side: bench.run(side, 2) for side in [BERGSON, *scores]}
 
@@ -154,12 +161,12 @@ def test_each_side_is_compared_with_ours_of_its_rank(
     assert found[BERGSON]["correlation"] < 0.99
 
     # What it reads is written once, and read in its own environment.
-    handed_over = tmp_path / "pairs-2"
+    job, handed_over = replace(JOB, num_pairs=2), tmp_path / "pairs-2"
 
     assert [call for call in started if call[0] != "side"] == [
-        ("handover", "llama", 2, 2, handed_over),
-        ("bergson_side", "llama", handed_over, tmp_path / "0", Path("env/python")),
-        ("bergson_side", "llama", handed_over, tmp_path / "4", Path("env/python")),
+        ("handover", job, handed_over),
+        ("bergson_side", job, handed_over, tmp_path / "0", Path("env/python")),
+        ("bergson_side", job, handed_over, tmp_path / "4", Path("env/python")),
     ]
 
     # Only kronfluence's packages are looked for where it is.

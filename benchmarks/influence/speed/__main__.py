@@ -9,11 +9,13 @@ that of an environment with bergson (``python -m venv DIR; DIR/bin/pip install b
 wants a later transformers than fairseq2 does, and knows decoder-only models of transformers alone.
 
 All score the same pairs of the built-in corpus against the same seeds at the same layers of one
-model with random weights. It is an NLLB whose FFNs are made of PyTorch's linear layers, since those
-are what kronfluence tracks, or a LLaMA of transformers': given the paper's prompt (``llama``), or
-nothing but the target (``llama-bare``). What a prompt puts into the factors no setting of theirs
-changes: nothing with ours, the gradients at it with kronfluence, its inputs, too, with bergson.
-Without prompts all compute the same, which ``--full-rank`` shows.
+model. It is the tiny NLLB of these benchmarks after its warm-up, or a larger one with random
+weights (``small``), whose FFNs are made of PyTorch's linear layers, since those are what
+kronfluence tracks; or a LLaMA of transformers' with random weights, given the paper's prompt
+(``llama``) or nothing but the target (``llama-bare``). What a prompt puts into the factors no
+setting of theirs changes: nothing with ours, the gradients at it with kronfluence, its inputs, too,
+with bergson. Without prompts all compute the same, which ``--whole`` shows: it has ours leave
+nothing out, too. Weights matter: what is trained needs fewer dimensions than what is random.
 
 Each measurement is a process of its own with one thread, and the sides take turns; seconds are the
 processor's, so that what else a machine does changes them little. Pairs are sorted by length for
@@ -28,16 +30,24 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks import ROOT
-from benchmarks.influence.setup import argument_parser, open_folder
+from benchmarks.influence.setup import argument_parser, open_folder, warm_up, write_splits
 from benchmarks.influence.speed.measuring import scores_file
-from benchmarks.influence.speed.sides import BERGSON, KRONFLUENCE, OURS, OURS_WHOLE, RANKS, SHAPES
+from benchmarks.influence.speed.sides import (
+    BERGSON,
+    KRONFLUENCE,
+    OURS,
+    OURS_WHOLE,
+    SHAPES,
+    WHOLE,
+    Job,
+)
 from benchmarks.influence.speed.table import table
 from fairseq2_jest.files import write_json
 
@@ -52,9 +62,10 @@ def main() -> None:
     parser.add_argument(
         "--alone", type=int, nargs="*", default=[10_000], help="pool sizes of ours only"
     )
-    parser.add_argument("--seeds", type=int, default=64)
+    parser.add_argument("--seeds", type=int, default=256)
+    parser.add_argument("--damping", type=float, default=10.0, help="by the mean eigenvalue")
     parser.add_argument("--shape", choices=SHAPES, default="tiny")
-    parser.add_argument("--full-rank", action="store_true", help="of ours, too, which is slow")
+    parser.add_argument("--whole", action="store_true", help="ours with nothing left out, too")
     parser.add_argument("--turns", type=int, default=3)
     args = parser.parse_args()
 
@@ -66,11 +77,13 @@ def main() -> None:
     if not peers:
         parser.error("name a peer: --kronfluence, --bergson or both")
 
-    sides = [OURS, *([OURS_WHOLE] if args.full_rank else ()), *peers]
+    sides = [OURS, *([OURS_WHOLE] if args.whole else ()), *peers]
 
-    open_folder(args.out)
+    out = open_folder(args.out)
 
-    file = RESULTS / f"{args.shape}-{args.seeds}.json"
+    checkpoint = str(warm_up(out, write_splits(out))) if SHAPES[args.shape].trained else None
+
+    file = RESULTS / f"{args.shape}-{args.seeds}-{args.damping:g}.json"
 
     runs = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
@@ -80,8 +93,13 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="influence_speed.") as scratch:
         bench = Bench(
-            args.shape,
-            args.seeds,
+            Job(
+                shape=args.shape,
+                num_pairs=0,
+                num_seeds=args.seeds,
+                damping=args.damping,
+                checkpoint=checkpoint,
+            ),
             kronfluence=args.kronfluence and args.kronfluence.resolve(),
             bergson=args.bergson and args.bergson.absolute(),
             scratch=Path(scratch),
@@ -106,20 +124,14 @@ class Bench:
     """Starts a process for each measurement."""
 
     def __init__(
-        self,
-        shape: str,
-        num_seeds: int,
-        *,
-        kronfluence: Path | None,
-        bergson: Path | None,
-        scratch: Path,
+        self, job: Job, *, kronfluence: Path | None, bergson: Path | None, scratch: Path
     ) -> None:
         """
+        :param job: All but how many pairs.
         :param kronfluence: The folder that it was installed into.
         :param bergson: The Python of its environment.
         """
-        self._shape = shape
-        self._num_seeds = num_seeds
+        self._job = job
         self._kronfluence = kronfluence
         self._bergson = bergson
         self._scratch = scratch
@@ -134,12 +146,14 @@ class Bench:
 
         self._num_runs += 1
 
+        job = replace(self._job, num_pairs=num_pairs)
+
         if side == BERGSON:
-            told = self._run_bergson(num_pairs, out)
+            told = self._run_bergson(job, out)
         else:
             extra = str(self._kronfluence) if side in KRONFLUENCE else ""
 
-            told = self._start("side", side, *self._workload(num_pairs), out, extra_packages=extra)
+            told = self._start("side", side, job, out, extra_packages=extra)
 
         found: dict[str, Any] = json.loads(told.splitlines()[-1])
 
@@ -148,21 +162,18 @@ class Bench:
         for key, ours in (("correlation", OURS), ("correlation_of_whole", OURS_WHOLE)):
             if side == ours:
                 self._ours[num_pairs, ours] = scores
-            elif (num_pairs, ours) in self._ours and (ours == OURS or RANKS[side] is None):
+            elif (num_pairs, ours) in self._ours and (ours == OURS or side in WHOLE):
                 found[key] = _correlation(self._ours[num_pairs, ours], scores)
 
         return found
 
-    def _run_bergson(self, num_pairs: int, out: Path) -> str:
-        handed_over = self._scratch / f"pairs-{num_pairs}"
+    def _run_bergson(self, job: Job, out: Path) -> str:
+        handed_over = self._scratch / f"pairs-{job.num_pairs}"
 
         if not handed_over.exists():
-            self._start("handover", *self._workload(num_pairs), handed_over)
+            self._start("handover", job, handed_over)
 
-        return self._start("bergson_side", self._shape, handed_over, out, python=self._bergson)
-
-    def _workload(self, num_pairs: int) -> Sequence[object]:
-        return self._shape, num_pairs, self._num_seeds
+        return self._start("bergson_side", job, handed_over, out, python=self._bergson)
 
     def _start(
         self, module: str, *arguments: object, python: Path | None = None, extra_packages: str = ""

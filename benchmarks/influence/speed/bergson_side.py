@@ -14,13 +14,13 @@ from time import process_time
 from typing import Any
 
 from benchmarks.influence.speed.measuring import Measured, measure
-from benchmarks.influence.speed.sides import BERGSON, DAMPING, MAX_NUM_TOKENS, NUM_CURVATURE_PAIRS
+from benchmarks.influence.speed.sides import BERGSON, MAX_NUM_TOKENS, NUM_CURVATURE_PAIRS, Job
 
 
 def main() -> None:
-    shape, handed_over, folder = sys.argv[1:]
+    told, handed_over, folder = sys.argv[1:]
 
-    source, out = Path(handed_over), Path(folder)
+    job, source, out = Job.parse(told), Path(handed_over), Path(folder)
 
     out.mkdir(parents=True)
 
@@ -29,10 +29,10 @@ def main() -> None:
 
     config = _config(source, out)
 
-    measure(out, BERGSON, shape, lambda: measure_bergson(config, out))
+    measure(out, BERGSON, job, lambda: measure_bergson(config, out, job.damping))
 
 
-def measure_bergson(config: Any, out: Path) -> Measured:
+def measure_bergson(config: Any, out: Path, damping: float) -> Measured:
     """
     :param config: bergson's ``IndexConfig``, of the pool.
     """
@@ -81,7 +81,7 @@ def measure_bergson(config: Any, out: Path) -> Measured:
             run_path=str(out / "preconditioned"),
             ev_correction=False,
         ),
-        InversionConfig(inversion="damped_inverse", damping_factor=DAMPING),
+        InversionConfig(inversion="damped_inverse", damping_factor=damping),
     )
 
     pool = step("scores", "pool")

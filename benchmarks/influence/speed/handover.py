@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from fairseq2.data.tokenizers import Tokenizer
 
+from benchmarks.influence.speed.sides import Job
 from benchmarks.influence.speed.workload import Workload, open_workload
 from fairseq2_jest.embedding.prompting import PromptFormat
 from fairseq2_jest.embedding.tokens import TokenizedPairs
@@ -23,9 +24,9 @@ _NOT_PREDICTED: Final = -100
 
 
 def main() -> None:
-    shape, num_pairs, num_seeds, folder = sys.argv[1:]
+    told, folder = sys.argv[1:]
 
-    hand_over(open_workload(shape, int(num_pairs), int(num_seeds)), Path(folder))
+    hand_over(open_workload(Job.parse(told)), Path(folder))
 
 
 def hand_over(work: Workload, folder: Path) -> None:

@@ -27,12 +27,16 @@ _BATCH_SIZE: Final = 64
 """Pairs in a batch; about as many as ours of so many tokens."""
 
 
-def measure_kronfluence(work: Workload, out: Path, rank: int | None) -> Measured:
+def measure_kronfluence(work: Workload, out: Path, damping: float, rank: int | None) -> Measured:
     """
     :param rank: That of the seeds' gradients, ``None`` for whole ones.
     """
     from kronfluence.analyzer import Analyzer, prepare_model
     from kronfluence.arguments import FactorArguments, ScoreArguments
+    from kronfluence.factor import config as kronfluence_config
+
+    # A tenth of the mean eigenvalue; other dampings it takes in absolute numbers only.
+    kronfluence_config.HEURISTIC_DAMPING_SCALE = damping
 
     data = work.data
 
@@ -86,7 +90,7 @@ def measure_kronfluence(work: Workload, out: Path, rank: int | None) -> Measured
         # All at once: the pool is gone through for each batch of these.
         per_device_query_batch_size=len(query),
         per_device_train_batch_size=_BATCH_SIZE,
-        # Its own damping, without a number, is a tenth of the mean eigenvalue.
+        # Without a number it is relative.
         score_args=ScoreArguments(damping_factor=None, query_gradient_low_rank=rank),
     )
 

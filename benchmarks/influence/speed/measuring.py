@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.influence.speed.sides import Job
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -26,7 +28,7 @@ def scores_file(out: Path) -> Path:
     return out / "scores.npy"
 
 
-def measure(out: Path, side: str, shape: str, run: Callable[[], Measured]) -> None:
+def measure(out: Path, side: str, job: Job, run: Callable[[], Measured]) -> None:
     """Runs a side, whose model and pairs are loaded, and prints what it took as a line of JSON."""
     start = _peak()
 
@@ -40,9 +42,10 @@ def measure(out: Path, side: str, shape: str, run: Callable[[], Measured]) -> No
         json.dumps(
             {
                 "side": side,
-                "shape": shape,
+                "shape": job.shape,
                 "pairs": num_pairs,
                 "seeds": num_seeds,
+                "damping": job.damping,
                 "curvature_seconds": measured.curvature_seconds,
                 "scoring_seconds": measured.scoring_seconds,
                 "start_bytes": start,

@@ -12,7 +12,7 @@ from fairseq2.device import CPU
 from fairseq2.gang import FakeGang
 
 from benchmarks.influence.speed.measuring import Measured
-from benchmarks.influence.speed.sides import DAMPING, MAX_NUM_TOKENS, NUM_CURVATURE_PAIRS
+from benchmarks.influence.speed.sides import MAX_NUM_TOKENS, NUM_CURVATURE_PAIRS
 from benchmarks.influence.speed.workload import Workload
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
 from fairseq2_jest.influence.directions import directions_of
@@ -23,11 +23,12 @@ from fairseq2_jest.influence.model import PairModel
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.score_store import InfluenceStore
 from fairseq2_jest.influence.scoring import PoolScorer
+from fairseq2_jest.recipes.select.sections import ScoringConfig
 
 _BLOCK_SIZE: Final = 2048
 
 
-def measure_ours(work: Workload, out: Path, max_discarded: float) -> Measured:
+def measure_ours(work: Workload, out: Path, damping: float, max_discarded: float) -> Measured:
     """Features for clusters are taken in the same pass, as ``mt select`` does.
 
     :param max_discarded: The share of what influence varies by that may be left out.
@@ -42,7 +43,7 @@ def measure_ours(work: Workload, out: Path, max_discarded: float) -> Measured:
 
     num_rows, num_seeds = len(data.pool), len(data.seeds)
 
-    damping = DampingConfig(kind="relative", value=DAMPING)
+    relative = DampingConfig(kind="relative", value=damping)
 
     begin = process_time()
 
@@ -63,15 +64,15 @@ def measure_ours(work: Workload, out: Path, max_discarded: float) -> Measured:
             gradients,
             data.seeds,
             curvatures,
-            damping,
+            relative,
             max_discarded=max_discarded,
-            rank=None,
+            rank=ScoringConfig().rank,
             reduction="sum",
             num_shards=1,
         )
 
         seeds = fit_seeds(
-            place, gradients, data.seeds, curvatures, subspaces, damping, reduction="sum"
+            place, gradients, data.seeds, curvatures, subspaces, relative, reduction="sum"
         )
 
         directions = directions_of(

@@ -9,29 +9,29 @@ from pathlib import Path
 from benchmarks.influence.speed.kronfluence_side import measure_kronfluence
 from benchmarks.influence.speed.measuring import Measured, measure
 from benchmarks.influence.speed.ours import measure_ours
-from benchmarks.influence.speed.sides import DISCARDED, KRONFLUENCE, RANKS
+from benchmarks.influence.speed.sides import DISCARDED, KRONFLUENCE, RANKS, Job
 from benchmarks.influence.speed.workload import open_workload
 
 
 def main() -> None:
-    side, shape, num_pairs, num_seeds, folder = sys.argv[1:]
+    side, told, folder = sys.argv[1:]
 
     # Behind what is installed.
     sys.path += [path for path in os.environ["EXTRA_PACKAGES"].split(os.pathsep) if path]
 
-    out = Path(folder)
+    job, out = Job.parse(told), Path(folder)
 
     out.mkdir(parents=True)
 
-    work = open_workload(shape, int(num_pairs), int(num_seeds))
+    work = open_workload(job)
 
     def run() -> Measured:
         if side in KRONFLUENCE:
-            return measure_kronfluence(work, out, RANKS[side])
+            return measure_kronfluence(work, out, job.damping, RANKS[side])
 
-        return measure_ours(work, out, DISCARDED[side])
+        return measure_ours(work, out, job.damping, DISCARDED[side])
 
-    measure(out, side, shape, run)
+    measure(out, side, job, run)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.influence.speed.sides import OURS, RANKS
+from benchmarks.influence.speed.sides import OURS, SIDES
 from benchmarks.markdown import markdown_table
 
 _COLUMNS = (
@@ -19,7 +19,7 @@ _COLUMNS = (
     "ours to it",
     "peak memory",
     "correlation with ours",
-    "at full rank",
+    "with nothing left out",
 )
 
 
@@ -28,8 +28,8 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
 
     The ratio is that of the pairs per second of the pass over the pool, preconditioning the seeds
     included, to those of each other side. Memory is the most that was resident, and how much more
-    that is than before anything was computed. A side that keeps seeds' gradients whole is
-    correlated with ours at the usual rank, and with ours that does so, too.
+    that is than before anything was computed. A side that leaves nothing out is correlated with
+    ours as it usually is, and with ours that leaves nothing out, too.
     """
     groups: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
 
@@ -66,4 +66,4 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _place(num_pairs: int, side: str) -> tuple[int, int]:
-    return num_pairs, list(RANKS).index(side)
+    return num_pairs, SIDES.index(side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import Module
 
-from benchmarks.influence.built_in import BuiltIn, open_builtin
-from benchmarks.influence.speed.sides import MAX_NUM_TOKENS, SHAPES, Shape
+from benchmarks.influence.built_in import BuiltIn, load_tiny, open_builtin
+from benchmarks.influence.speed.sides import MAX_NUM_TOKENS, SHAPES, Job, Shape
 from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.layers import LayersConfig, TrackedLayer, find_layers
 
@@ -43,19 +44,21 @@ class Workload:
         return [names[id(layer.module)] for layer in self.layers]
 
 
-def open_workload(shape: str, num_pairs: int, num_seeds: int) -> Workload:
-    """Initialises fairseq2, with one thread.
+def open_workload(job: Job) -> Workload:
+    """Initialises fairseq2, with one thread."""
+    size = SHAPES[job.shape]
 
-    :param shape: One of :data:`~benchmarks.influence.speed.sides.SHAPES`.
-    """
-    size = SHAPES[shape]
-
-    data = open_builtin(num_seeds, num_pool_pairs=num_pairs, prompted=size.kind == "llama")
+    data = open_builtin(job.num_seeds, num_pool_pairs=job.num_pairs, prompted=size.kind == "llama")
 
     if not size.prompted:
         data = _without_prompts(data)
 
-    model = create_model(size, data.tokenizer)
+    if job.checkpoint is not None:
+        model: TransformerModel | CausalLM = load_tiny(Path(job.checkpoint))
+
+        _make_plain(model)
+    else:
+        model = create_model(size, data.tokenizer)
 
     return Workload(model=model, layers=tracked_layers(model, size), data=data)
 
@@ -87,12 +90,17 @@ def _create_nllb(size: Shape, vocab_size: int) -> TransformerModel:
         )
     )
 
+    _make_plain(model)
+
+    return model
+
+
+def _make_plain(model: Module) -> None:
+    """Makes FFNs of PyTorch's linear layers, with the same weights."""
     for name, module in list(model.named_modules()):
         if name.endswith(".ffn"):
             for child in ("inner_proj", "output_proj"):
                 setattr(module, child, _plain_linear(getattr(module, child)))
-
-    return model
 
 
 def _plain_linear(projection: Module) -> nn.Linear:

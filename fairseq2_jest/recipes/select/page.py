@@ -169,8 +169,8 @@ def _diagnosis(diagnosis: Diagnosis, out: Path) -> list[str]:
 
     if diagnosis.raw_correlation is not None:
         facts.append(
-            "Correlation of the influence on a seed with the plain dot product of gradients (over "
-            "a sample of pairs, the mean over seeds): "
+            "Correlation of the influence on a seed with the plain dot product of gradients (in "
+            "these dimensions, over a sample of pairs, the mean over seeds): "
             f"{format_number(diagnosis.raw_correlation, 2)}. At 1 the curvature changes nothing: "
             "the damping may be too large."
         )
@@ -201,8 +201,8 @@ def _layers(layers: Sequence[LayerDiagnosis], out: Path) -> list[str]:
     ]
 
     caption = (
-        "The share is that of the squared norm of the seeds' preconditioned gradients. Eigenvalues "
-        "below the damping count as if they were equal."
+        "The share is that of what influence varies by. Eigenvalues below the damping count as if "
+        "they were equal."
     )
 
     # More could not be told apart.

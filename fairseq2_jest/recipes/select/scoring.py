@@ -45,8 +45,7 @@ from fairseq2_jest.recipes.select.config import SelectConfig
 from fairseq2_jest.recipes.select.output import read_diagnosis, write_diagnosis
 from fairseq2_jest.report.units import format_bytes
 
-# Beyond this, signs change rather often.
-_MUCH_DISCARDED = 0.1
+_ROUNDING = 1e-4
 
 # Enough for two digits.
 _NUM_COMPARED_SEEDS = 64
@@ -229,7 +228,7 @@ class PoolScoring:
 
         discarded = discarded_energy(seeds)
 
-        self._tell_dimensions(subspaces, discarded)
+        self._tell_dimensions(subspaces, curvatures, discarded)
 
         projection = TwoSidedProjection(
             last_block(gradients.layers),
@@ -253,14 +252,20 @@ class PoolScoring:
 
         return PoolScorer(gradients, directions, projection, reduction=reduction)
 
-    def _tell_dimensions(self, subspaces: Mapping[str, LayerSubspace], discarded: float) -> None:
-        looked_at, all_of_them = 0, 0
+    def _tell_dimensions(
+        self,
+        subspaces: Mapping[str, LayerSubspace],
+        curvatures: Mapping[str, LayerCurvature],
+        discarded: float,
+    ) -> None:
+        config = self._config.scoring
 
-        for subspace in subspaces.values():
-            axes = (subspace.gradient_axes, subspace.input_axes)
+        all_of_them = sum(curvature.eigenvalues.numel() for curvature in curvatures.values())
 
-            looked_at += axes[0].size(1) * axes[1].size(1)
-            all_of_them += axes[0].size(0) * axes[1].size(0)
+        looked_at = sum(
+            subspace.gradient_axes.size(1) * subspace.input_axes.size(1)
+            for subspace in subspaces.values()
+        )
 
         log.info(
             "{:,} seeds are preconditioned; of the {:,} dimensions of a gradient {:,} are looked "
@@ -271,10 +276,13 @@ class PoolScoring:
             discarded,
         )
 
-        if discarded > max(_MUCH_DISCARDED, self._config.scoring.max_discarded):
+        # Sums are rounded.
+        if discarded > config.max_discarded + _ROUNDING:
             log.warning(
-                "That is much: raise scoring.rank, in another output directory, for influences to "
-                "be more exact."
+                "That is more than scoring.max_discarded ({:.2%}), since scoring.rank is {}; raise "
+                "it, in another output directory, for influences to be more exact.",
+                config.max_discarded,
+                config.rank,
             )
 
     def _compare_with_raw(
@@ -295,7 +303,7 @@ class PoolScoring:
 
         raw = in_order(batches, lambda batch: raw_cores(batch, curvatures, subspaces))
 
-        both = {name: torch.cat([cores[name][: len(numbers)], raw[name]]) for name in raw}
+        both = {name: torch.cat([cores[name][: len(numbers)], raw[name].cpu()]) for name in raw}
 
         sample = sample_rows(candidates.num_rows, _NUM_COMPARED_PAIRS, self._config.common.seed)
 

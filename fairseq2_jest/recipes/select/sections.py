@@ -79,12 +79,13 @@ class ScoringConfig(Validatable):
 
     max_discarded: float = 0.05
     """The share of what influence varies by that may be left out, for gradients to be looked at in
-    fewer dimensions, which the seeds decide: 0.05 is all but the same, several times as fast (see
-    ``benchmarks.influence.speed``); 0 leaves nothing out."""
+    fewer dimensions, which the seeds decide: 0.05 is all but the same, and faster (see
+    ``benchmarks.influence.speed``); 0 leaves nothing out, if ``rank`` is ``None``."""
 
-    rank: int | None = 256
-    """The most dimensions of either side of a layer's gradient, whatever that leaves out, which is
-    reported; ``None`` for all. The seeds take its square, for each layer and seed."""
+    rank: int | None = 512
+    """The most dimensions of either side of a layer's gradient, of its four times as many leading
+    eigenvectors; ``None`` for all. A warning tells where that leaves out more than may be. Each
+    seed takes its square for each layer, in GPU memory, too; less where less will do."""
 
     block_size: int = 2048
     """How many pairs of the pool are scored before they are written: a kill costs one block."""

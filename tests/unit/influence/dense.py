@@ -176,7 +176,7 @@ def directions_from(
         batches, lambda batch: to_tensors(seed_cores(batch, curvatures, subspaces, damping))
     )
 
-    seeds = from_tensors(tensors, CPU)
+    seeds = from_tensors(tensors)
 
     cores = {name: layer.cores for name, layer in seeds.items()}
 

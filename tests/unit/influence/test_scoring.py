@@ -295,7 +295,7 @@ def test_projections_keep_distances() -> None:
 def test_seeds_survive_a_file() -> None:
     seeds, _ = seeds_and_directions(gradient_pass(trained_model()), SEEDS, 0.1)
 
-    again = from_tensors(to_tensors(seeds), CPU)
+    again = from_tensors(to_tensors(seeds))
 
     assert again.keys() == seeds.keys()
 

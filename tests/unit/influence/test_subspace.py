@@ -20,6 +20,7 @@ from fairseq2_jest.influence.subspace import (
     ModeSums,
     find_subspaces,
     from_tensors,
+    num_candidates,
     scaled_seeds,
     to_tensors,
 )
@@ -199,6 +200,73 @@ def test_dimensions_go_to_the_layers_that_matter() -> None:
 
     assert sizes[0] > 3
     assert sizes[1:] == [1, 1]
+
+
+def test_a_rank_keeps_what_is_largest() -> None:
+    generator = torch.Generator().manual_seed(5)
+
+    (layer,) = layers_named((40, 30))
+
+    curvature, rank = random_curvature(layer, generator), 3
+
+    # Most of the eigenvectors are no candidates.
+    assert num_candidates(rank, 30) < 15
+
+    batch = random_batch([layer], 12, generator)
+
+    seeds, _ = directions_from([batch], [layer], {layer.name: curvature}, DAMPING, rank=rank)
+
+    scaled = torch.stack([*scaled_seeds(batch.layers[layer.name], curvature, DAMPING)])
+
+    left, right = (
+        torch.linalg.eigh((side @ side.mT).sum(dim=0)).eigenvectors[:, -rank:]
+        for side in (scaled, scaled.mT)
+    )
+
+    best = float((left.T @ scaled @ right).square().sum() / scaled.square().sum())
+
+    assert 0.2 < best < 0.95
+    assert 1.0 - discarded_energy(seeds) == pytest.approx(best, rel=0.05)
+
+
+def test_what_lies_outside_the_candidates_is_left_out_already() -> None:
+    (layer,) = layers_named((12, 12))
+
+    curvature = LayerCurvature(
+        input_vectors=torch.eye(12),
+        gradient_vectors=torch.eye(12),
+        eigenvalues=torch.ones(12, 12),
+    )
+
+    # Of a rank of 2 the last eight are candidates.
+    assert num_candidates(2, 12) == 8
+
+    gradient = torch.zeros(12, 12)
+
+    for place, energy in ((11, 0.7), (10, 0.1), (0, 0.2)):
+        gradient[place, place] = energy**0.5
+
+    batch = BatchGradients(
+        places=[0],
+        num_labels=torch.ones(1),
+        layers={layer.name: one_pair(torch.eye(12), gradient.T)},
+    )
+
+    def found(max_discarded: float) -> tuple[int, float]:
+        seeds, _ = directions_from(
+            [batch],
+            [layer],
+            {layer.name: curvature},
+            DAMPING,
+            max_discarded=max_discarded,
+            rank=2,
+        )
+
+        return seeds[layer.name].cores.size(1), discarded_energy(seeds)
+
+    # The tenth that is left fits in only once it may be 0.4: it counts on either side.
+    assert found(0.25) == pytest.approx((2, 0.2))
+    assert found(0.45) == pytest.approx((1, 0.3))
 
 
 def test_shards_merge_to_the_whole() -> None:

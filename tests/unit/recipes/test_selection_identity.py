@@ -97,6 +97,37 @@ def test_a_warm_up_is_told_apart_by_its_pool() -> None:
 
 
 @pytest.mark.parametrize(
+    "scoring",
+    [
+        ScoringConfig(max_discarded=0.2),
+        ScoringConfig(rank=7),
+        ScoringConfig(reduction="sum"),
+        ScoringConfig(precision="float16"),
+    ],
+)
+def test_scores_are_told_apart_by_how_they_are_computed(scoring: ScoringConfig) -> None:
+    config = replace(CONFIG, scoring=scoring)
+
+    assert of_scores(config) != of_scores(CONFIG)
+    assert of_warmup(config) == of_warmup(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ScoringConfig(max_discarded=-0.1), "`max_discarded` must be at least 0 and less than 1"),
+        (ScoringConfig(max_discarded=1.0), "`max_discarded` must be at least 0 and less than 1"),
+        (ScoringConfig(max_discarded=float("nan")), "`max_discarded` must be at least 0"),
+        (ScoringConfig(rank=0), "`rank` must be at least 1 or null"),
+        (ScoringConfig(block_size=0), "`block_size` must be at least 1"),
+        (ScoringConfig(log_every_seconds=0.0), "`log_every_seconds` must be positive"),
+    ],
+)
+def test_how_they_are_computed_is_checked(config: ScoringConfig, message: str) -> None:
+    assert message in str(config.validate())
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"rule": RuleConfig(quantile=0.1)},

@@ -83,8 +83,8 @@ def test_the_page_tells_who_is_chosen_and_why(corpus: Corpus, tmp_path: Path) ->
 
     assert "seeds: 8" in page and "<b>a</b>" not in page
 
-    assert "squared norm): 4.0 %." in page
-    assert "(over a sample of pairs, the mean over seeds): 0.62." in page
+    assert "of what influence varies by: 4.0 %." in page
+    assert "over a sample of pairs, the mean over seeds): 0.62." in page
 
     (rule,) = rows_of(page, "Kept.")
 
@@ -103,8 +103,8 @@ def test_the_page_tells_who_is_chosen_and_why(corpus: Corpus, tmp_path: Path) ->
 
     (layer,) = rows_of(
         page,
-        "The share is that of the squared norm of the seeds' preconditioned gradients. Eigenvalues "
-        "below the damping count as if they were equal.".replace("'", "&#x27;"),
+        "The share is that of what influence varies by. Eigenvalues below the damping count as if "
+        "they were equal.",
     )
 
     assert layer[0] == LAYER.name and layer[-1] == "67 %"
