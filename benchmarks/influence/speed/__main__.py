@@ -58,7 +58,7 @@ def main() -> None:
     parser = argument_parser("speed", __doc__)
     parser.add_argument("--kronfluence", type=Path, help="folder that it was installed into")
     parser.add_argument("--bergson", type=Path, help="Python of its environment")
-    parser.add_argument("--pairs", type=int, nargs="+", default=[1_000])
+    parser.add_argument("--pairs", type=int, nargs="*", default=[1_000])
     parser.add_argument(
         "--alone", type=int, nargs="*", default=[10_000], help="pool sizes of ours only"
     )

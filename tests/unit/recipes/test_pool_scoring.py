@@ -11,6 +11,7 @@ from fairseq2.device import CPU
 from fairseq2.gang import FakeGang
 from fairseq2.utils.progress import NOOP_PROGRESS_REPORTER
 
+from fairseq2_jest.embedding.tokens import TokenizedPairs
 from fairseq2_jest.influence.curvature_config import CurvatureConfig
 from fairseq2_jest.influence.diversity import DiversityConfig
 from fairseq2_jest.influence.errors import InfluenceError
@@ -22,25 +23,35 @@ from tests.unit.influence.dense import gradient_pass, trained_model
 from tests.unit.tiny import random_pairs
 
 
+def pool_scoring(
+    folder: Path, config: SelectConfig, pool: TokenizedPairs, seeds: TokenizedPairs
+) -> PoolScoring:
+    candidates = Candidates(
+        num_rows=len(pool),
+        read=lambda rows: (rows, pool.take(rows.tolist())),
+        seeds=seeds,
+        gradients=gradient_pass(trained_model()),
+    )
+
+    return PoolScoring(
+        config,
+        candidates,
+        "one",
+        folder,
+        gang=FakeGang(CPU),
+        progress_reporter=NOOP_PROGRESS_REPORTER,
+        on_piece=lambda: None,
+    )
+
+
 def test_a_disk_without_room_for_the_curvature_is_told_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = random_pairs(4)
 
-    scoring = PoolScoring(
-        SelectConfig(curvature=CurvatureConfig(num_shards=4)),
-        Candidates(
-            num_rows=4,
-            read=lambda rows: (rows, pairs.take(rows.tolist())),
-            seeds=pairs,
-            gradients=gradient_pass(trained_model()),
-        ),
-        "one",
-        tmp_path,
-        gang=FakeGang(CPU),
-        progress_reporter=NOOP_PROGRESS_REPORTER,
-        on_piece=lambda: None,
-    )
+    config = SelectConfig(curvature=CurvatureConfig(num_shards=4))
+
+    scoring = pool_scoring(tmp_path, config, pairs, pairs)
 
     # Enough for scores and features alone.
     free = 2 * scoring.store.num_bytes
@@ -71,26 +82,13 @@ def test_what_is_left_out_is_told_and_more_than_may_be_is_warned_of(
 
     caplog.set_level(logging.INFO, logger="fairseq2")
 
-    pairs = random_pairs(12)
-
-    scoring = PoolScoring(
-        SelectConfig(
-            curvature=CurvatureConfig(num_shards=2),
-            scoring=ScoringConfig(max_discarded=0.1, rank=rank),
-            diversity=DiversityConfig(projection_side=3),
-        ),
-        Candidates(
-            num_rows=12,
-            read=lambda rows: (rows, pairs.take(rows.tolist())),
-            seeds=random_pairs(5, seed=1),
-            gradients=gradient_pass(trained_model()),
-        ),
-        "one",
-        tmp_path,
-        gang=FakeGang(CPU),
-        progress_reporter=NOOP_PROGRESS_REPORTER,
-        on_piece=lambda: None,
+    config = SelectConfig(
+        curvature=CurvatureConfig(num_shards=2),
+        scoring=ScoringConfig(max_discarded=0.1, rank=rank),
+        diversity=DiversityConfig(projection_side=3),
     )
+
+    scoring = pool_scoring(tmp_path, config, random_pairs(12), random_pairs(5, seed=1))
 
     scoring.run()
 
