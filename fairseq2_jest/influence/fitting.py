@@ -200,7 +200,7 @@ def _fit_in_pieces(
 
         workplace.gang.barrier()
 
-        log.info("The {} are found, from {:,} shard(s).", name, num_pieces)
+        log.info("Put together from {:,} shard(s): {}.", num_pieces, name)
 
         tensors = workplace.read(whole)
 
