@@ -88,8 +88,14 @@ class Nf4Linear(torch.nn.Linear):
 
         bias = None if self.bias is None else self.bias.to(input.dtype)
 
+        # With AVX-512, bitsandbytes takes each row to begin a block.
+        if kind == "cpu" and self.in_features % _BLOCK_SIZE != 0:
+            return torch.nn.functional.linear(input, self._dequantise().to(input.dtype), bias)
+
+        state = self._state(input.dtype, (self.out_features, self.in_features))
+
         output: Tensor = bitsandbytes.matmul_4bit(
-            input, self.packed.unsqueeze(1), quant_state=self._state(input.dtype), bias=bias
+            input, self.packed.unsqueeze(1), quant_state=state, bias=bias
         )
 
         return output
@@ -119,18 +125,19 @@ class Nf4Linear(torch.nn.Linear):
 
         from bitsandbytes.functional import dequantize_4bit
 
+        # In one row; see `forward`.
         weight: Tensor = dequantize_4bit(
-            self.packed.detach().unsqueeze(1), self._state(torch.bfloat16)
+            self.packed.detach().unsqueeze(1), self._state(torch.bfloat16, (1, self.num_weights))
         )
 
-        return weight
+        return weight.view(self.out_features, self.in_features)
 
-    def _state(self, dtype: torch.dtype) -> QuantState:
+    def _state(self, dtype: torch.dtype, shape: tuple[int, int]) -> QuantState:
         from bitsandbytes.functional import QuantState
 
         return QuantState(
             self.absmax.detach(),
-            shape=torch.Size((self.out_features, self.in_features)),
+            shape=torch.Size(shape),
             dtype=dtype,
             blocksize=_BLOCK_SIZE,
             quant_type=_TYPE,

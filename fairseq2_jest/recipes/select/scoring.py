@@ -33,7 +33,7 @@ from fairseq2_jest.influence.fitting import (
     is_fitted,
     sample_rows,
 )
-from fairseq2_jest.influence.gradients import GradientPass
+from fairseq2_jest.influence.gradients import BatchGradients, GradientPass
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.room import curvature_room, seeds_room
@@ -301,9 +301,14 @@ class PoolScoring:
 
         batches = gradients.run(candidates.seeds.take(numbers), numbers, reduction=reduction)
 
-        raw = in_order(batches, lambda batch: raw_cores(batch, curvatures, subspaces))
+        def raw_of(batch: BatchGradients) -> dict[str, Tensor]:
+            found = raw_cores(batch, curvatures, subspaces)
 
-        both = {name: torch.cat([cores[name][: len(numbers)], raw[name].cpu()]) for name in raw}
+            return {name: raw.cpu() for name, raw in found.items()}
+
+        raw = in_order(batches, raw_of)
+
+        both = {name: torch.cat([cores[name][: len(numbers)], raw[name]]) for name in raw}
 
         sample = sample_rows(candidates.num_rows, _NUM_COMPARED_PAIRS, self._config.common.seed)
 

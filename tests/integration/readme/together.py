@@ -39,7 +39,13 @@ TOGETHER: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "all/reverse": (
         "*/selection.jsonl",
-        (*SHORT, "batch_selector.config.batch_size=12", little_text("deu_Latn-eng_Latn")),
+        (
+            *SHORT,
+            "batch_selector.config.batch_size=12",
+            little_text("deu_Latn-eng_Latn"),
+            # After two steps it depends on the processor whether a translation has any text.
+            "regime.num_steps=40",
+        ),
     ),
     "all/selected": (
         "selected.yaml",

@@ -75,11 +75,12 @@ def test_weights_are_the_nearest_of_the_sixteen_numbers_of_the_paper() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_it_computes_what_bitsandbytes_layer_does(dtype: torch.dtype) -> None:
-    linear = plain()
+    # Of narrower ones bitsandbytes' kernel for AVX-512 confuses the blocks.
+    linear = plain(24, 64)
 
     layer, oracle = Nf4Linear(linear), theirs(linear)
 
-    inputs = torch.randn(5, 3, 16, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    inputs = torch.randn(5, 3, 64, generator=torch.Generator().manual_seed(1), dtype=dtype)
 
     mine, their = (inputs.clone().requires_grad_() for _ in range(2))
 
