@@ -14,6 +14,7 @@ from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.gradients import LayerTokens
+from fairseq2_jest.influence.layer_tensors import LayerSums
 from fairseq2_jest.influence.layers import TrackedLayer
 
 _LEAST: Final = 1e-6
@@ -80,15 +81,12 @@ class LayerCurvature:
         return self.eigenvalues + self.damping(config)
 
 
-class CorrectedSums:
+class CorrectedSums(LayerSums):
     """EK-FAC's eigenvalues: mean squares of whole gradients of pairs in the factors' eigenbasis.
 
-    (George et al., 2018: the best diagonal in that basis, where KFAC takes products.)
+    (George et al., 2018: the best diagonal in that basis, where KFAC takes products.) They are, for
+    each layer, ``<name>/squares`` ``(out, in)``, and ``count`` ``()``.
     """
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self.tensors = dict(tensors)
-        """For each layer ``<name>/squares`` ``(out, in)``, and ``count`` ``()``."""
 
     @staticmethod
     def zeros(layers: Sequence[TrackedLayer], device: Device, dtype: torch.dtype) -> CorrectedSums:
@@ -118,11 +116,6 @@ class CorrectedSums:
 
             for gradient in rotated.each_gradient():
                 squares += gradient.square_()
-
-    def add_sums(self, other: CorrectedSums) -> None:
-        """Adds what another has, of the layers that are here."""
-        for name, tensor in self.tensors.items():
-            tensor += other.tensors[name].to(tensor.device)
 
     def mean_squares(self, layer: str) -> Tensor:
         """*Shape:* ``(out, in)``."""
@@ -186,10 +179,9 @@ def correct(
         for shard in shards:
             total.add_sums(shard)
 
-        curvature, eigenvalues = (
-            curvatures[layer.name],
-            total.mean_squares(layer.name).float().cpu(),
-        )
+        curvature = curvatures[layer.name]
+
+        eigenvalues = total.mean_squares(layer.name).float().cpu()
 
         # What matters most stays last on either side.
         gradients, inputs = (eigenvalues.mean(dim=dim).argsort() for dim in (1, 0))
@@ -201,27 +193,3 @@ def correct(
         )
 
     return corrected
-
-
-def to_tensors(curvatures: Mapping[str, LayerCurvature]) -> dict[str, Tensor]:
-    """For a file."""
-    return {
-        f"{name}/{kind}": getattr(curvature, kind)
-        for name, curvature in curvatures.items()
-        for kind in ("input_vectors", "gradient_vectors", "eigenvalues")
-    }
-
-
-def from_tensors(tensors: Mapping[str, Tensor], device: Device) -> dict[str, LayerCurvature]:
-    """What :func:`to_tensors` was given."""
-    names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
-
-    return {
-        name: LayerCurvature(
-            **{
-                kind: tensors[f"{name}/{kind}"].to(device)
-                for kind in ("input_vectors", "gradient_vectors", "eigenvalues")
-            }
-        )
-        for name in names
-    }

@@ -139,22 +139,3 @@ def discarded_energy(seeds: Mapping[str, SeedCores]) -> float:
     )
 
     return max(0.0, 1.0 - kept / energy) if energy > 0.0 else 0.0
-
-
-def to_tensors(seeds: Mapping[str, SeedCores]) -> dict[str, Tensor]:
-    """For a file."""
-    return {
-        f"{name}/{kind}": getattr(layer, kind)
-        for name, layer in seeds.items()
-        for kind in ("cores", "energy", "kept")
-    }
-
-
-def from_tensors(tensors: Mapping[str, Tensor]) -> dict[str, SeedCores]:
-    """What :func:`to_tensors` was given."""
-    names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
-
-    return {
-        name: SeedCores(**{kind: tensors[f"{name}/{kind}"] for kind in ("cores", "energy", "kept")})
-        for name in names
-    }

@@ -14,19 +14,16 @@ from fairseq2.device import Device
 from torch import Tensor
 
 from fairseq2_jest.influence.gradients import LayerTokens
+from fairseq2_jest.influence.layer_tensors import LayerSums
 from fairseq2_jest.influence.layers import TrackedLayer
 
 
-class FactorSums:
-    """Sums of ``a a^T`` and ``d d^T`` over tokens, neither padding nor prompt, for each layer."""
+class FactorSums(LayerSums):
+    """Sums of ``a a^T`` and ``d d^T`` over tokens, neither padding nor prompt.
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        """
-        :param tensors: As :attr:`tensors` gives them.
-        """
-        self.tensors = dict(tensors)
-        """For each layer ``<name>/inputs`` ``(in, in)``, ``<name>/gradients`` ``(out, out)`` and
-        ``<name>/count`` ``()``, int64."""
+    For each layer ``<name>/inputs`` ``(in, in)``, ``<name>/gradients`` ``(out, out)`` and
+    ``<name>/count`` ``()``, int64.
+    """
 
     @staticmethod
     def zeros(layers: Sequence[TrackedLayer], device: Device, dtype: torch.dtype) -> FactorSums:
@@ -59,8 +56,7 @@ class FactorSums:
         total = FactorSums.zeros(layers, device, torch.float64)
 
         for shard in shards:
-            for name, tensor in total.tensors.items():
-                tensor += shard.tensors[name].to(device)
+            total.add_sums(shard)
 
         return total
 

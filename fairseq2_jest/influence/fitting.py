@@ -12,16 +12,13 @@ from typing import Final
 
 import numpy as np
 import torch
-from fairseq2.device import Device
+from fairseq2.device import CPU, Device
 from fairseq2.gang import Gang
 from fairseq2.logging import log
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fairseq2_jest.embedding.tokens import PairReader, TokenizedPairs
-from fairseq2_jest.influence import curvature as curvatures_module
-from fairseq2_jest.influence import directions as directions_module
-from fairseq2_jest.influence import subspace as subspaces_module
 from fairseq2_jest.influence.curvature import CorrectedSums, LayerCurvature, correct, decompose
 from fairseq2_jest.influence.curvature_config import (
     CurvatureConfig,
@@ -32,6 +29,7 @@ from fairseq2_jest.influence.directions import SeedCores, seed_cores
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass, Reduction
+from fairseq2_jest.influence.layer_tensors import from_tensors, to_tensors
 from fairseq2_jest.influence.subspace import LayerSubspace, ModeSums, find_subspaces
 from fairseq2_jest.influence.tensor_file import TensorFile
 
@@ -144,10 +142,12 @@ def fit_curvature(
     def decomposed(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         found = decompose(layers, [FactorSums(part) for part in parts], device)
 
-        return curvatures_module.to_tensors(found)
+        return to_tensors(found)
 
-    curvatures = curvatures_module.from_tensors(
-        _fit_in_pieces(workplace, "factors", len(pieces), factor_sums, decomposed), device
+    curvatures = from_tensors(
+        LayerCurvature,
+        _fit_in_pieces(workplace, "factors", len(pieces), factor_sums, decomposed),
+        device,
     )
 
     if config.method == "kfac":
@@ -164,10 +164,12 @@ def fit_curvature(
     def corrected(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         found = correct(curvatures, layers, [CorrectedSums(part) for part in parts], device)
 
-        return curvatures_module.to_tensors(found)
+        return to_tensors(found)
 
-    return curvatures_module.from_tensors(
-        _fit_in_pieces(workplace, "corrected", len(pieces), corrected_sums, corrected), device
+    return from_tensors(
+        LayerCurvature,
+        _fit_in_pieces(workplace, "corrected", len(pieces), corrected_sums, corrected),
+        device,
     )
 
 
@@ -252,10 +254,10 @@ def fit_subspaces(
             device=device,
         )
 
-        return subspaces_module.to_tensors(found)
+        return to_tensors(found)
 
-    return subspaces_module.from_tensors(
-        _fit_in_pieces(workplace, "subspaces", len(pieces), mode_sums, cut), device
+    return from_tensors(
+        LayerSubspace, _fit_in_pieces(workplace, "subspaces", len(pieces), mode_sums, cut), device
     )
 
 
@@ -286,9 +288,7 @@ def fit_seeds(
 
         return in_order(
             batches,
-            lambda batch: directions_module.to_tensors(
-                seed_cores(batch, curvatures, subspaces, damping)
-            ),
+            lambda batch: to_tensors(seed_cores(batch, curvatures, subspaces, damping)),
         )
 
     files = [workplace.file(f"seeds/{number:04}") for number in range(len(pieces))]
@@ -297,8 +297,10 @@ def fit_seeds(
 
     parts = [workplace.read(file) for file in files]
 
-    return directions_module.from_tensors(
-        {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return from_tensors(
+        SeedCores,
+        {name: torch.cat([part[name] for part in parts]) for name in parts[0]},
+        CPU,
     )
 
 

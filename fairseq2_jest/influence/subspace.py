@@ -22,6 +22,7 @@ from torch import Tensor
 from fairseq2_jest.influence.curvature import LayerCurvature
 from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.gradients import LayerTokens
+from fairseq2_jest.influence.layer_tensors import LayerSums
 from fairseq2_jest.influence.layers import TrackedLayer
 
 _SIDES: Final = ("gradients", "inputs")
@@ -46,16 +47,12 @@ def num_candidates(rank: int | None, dim: int) -> int:
     return dim if rank is None else min(_CANDIDATES_PER_DIMENSION * rank, dim)
 
 
-class ModeSums:
-    """``sum of W_t W_t^T`` and ``sum of W_t^T W_t`` over seeds, among leading eigenvectors."""
+class ModeSums(LayerSums):
+    """``sum of W_t W_t^T`` and ``sum of W_t^T W_t`` over seeds, among leading eigenvectors.
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        """
-        :param tensors: As :attr:`tensors` gives them.
-        """
-        self.tensors = dict(tensors)
-        """For each layer ``<name>/gradients`` ``(k, k)``, ``<name>/inputs`` ``(l, l)``, and
-        ``<name>/energy`` ``()``, the sum of the whole ``|W_t|^2``."""
+    For each layer ``<name>/gradients`` ``(k, k)``, ``<name>/inputs`` ``(l, l)``, and
+    ``<name>/energy`` ``()``, the sum of the whole ``|W_t|^2``.
+    """
 
     @staticmethod
     def zeros(
@@ -94,11 +91,6 @@ class ModeSums:
 
                 gradients.addmm_(leading, leading.T)
                 inputs.addmm_(leading.T, leading)
-
-    def add_sums(self, other: ModeSums) -> None:
-        """Adds what another has, of the layers that are here."""
-        for name, tensor in self.tensors.items():
-            tensor += other.tensors[name].to(tensor.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,25 +200,3 @@ def find_subspaces(
 
 def _last(vectors: Tensor, num: int | None) -> Tensor:
     return vectors if num is None else vectors[:, -num:]
-
-
-def to_tensors(subspaces: Mapping[str, LayerSubspace]) -> dict[str, Tensor]:
-    """For a file."""
-    return {
-        f"{name}/{kind}": getattr(subspace, kind)
-        for name, subspace in subspaces.items()
-        for kind in ("gradient_axes", "input_axes")
-    }
-
-
-def from_tensors(tensors: Mapping[str, Tensor], device: Device) -> dict[str, LayerSubspace]:
-    """What :func:`to_tensors` was given."""
-    names = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
-
-    return {
-        name: LayerSubspace(
-            gradient_axes=tensors[f"{name}/gradient_axes"].to(device),
-            input_axes=tensors[f"{name}/input_axes"].to(device),
-        )
-        for name in names
-    }

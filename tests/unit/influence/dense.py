@@ -18,12 +18,11 @@ from fairseq2_jest.influence.directions import (
     LayerDirections,
     SeedCores,
     directions_of,
-    from_tensors,
     seed_cores,
-    to_tensors,
 )
 from fairseq2_jest.influence.fitting import in_order
 from fairseq2_jest.influence.gradients import BatchGradients, GradientPass
+from fairseq2_jest.influence.layer_tensors import from_tensors, to_tensors
 from fairseq2_jest.influence.layers import LayersConfig, TrackedLayer, find_layers
 from fairseq2_jest.influence.model import PairModel
 from fairseq2_jest.influence.subspace import ModeSums, find_subspaces
@@ -176,7 +175,7 @@ def directions_from(
         batches, lambda batch: to_tensors(seed_cores(batch, curvatures, subspaces, damping))
     )
 
-    seeds = from_tensors(tensors)
+    seeds = from_tensors(SeedCores, tensors, CPU)
 
     cores = {name: layer.cores for name, layer in seeds.items()}
 

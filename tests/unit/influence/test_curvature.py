@@ -17,13 +17,12 @@ from fairseq2_jest.influence.curvature import (
     LayerCurvature,
     correct,
     decompose,
-    from_tensors,
-    to_tensors,
 )
 from fairseq2_jest.influence.curvature_config import CurvatureConfig, DampingConfig
 from fairseq2_jest.influence.errors import InfluenceError
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.gradients import BatchGradients, LayerTokens
+from fairseq2_jest.influence.layer_tensors import from_tensors, to_tensors
 from fairseq2_jest.influence.layers import TrackedLayer
 from fairseq2_jest.influence.model import Positions
 from fairseq2_jest.influence.tensor_file import TensorFile
@@ -314,7 +313,8 @@ def test_files_belong_to_what_made_them(tmp_path: Path) -> None:
 
     for kind in ("input_vectors", "gradient_vectors", "eigenvalues"):
         assert torch.equal(
-            getattr(from_tensors(tensors, CPU)["a/b"], kind), getattr(curvatures["a/b"], kind)
+            getattr(from_tensors(LayerCurvature, tensors, CPU)["a/b"], kind),
+            getattr(curvatures["a/b"], kind),
         )
 
     assert TensorFile(file.path, "two").read() is None

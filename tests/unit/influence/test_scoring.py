@@ -15,13 +15,12 @@ from fairseq2_jest.influence.directions import (
     SeedCores,
     directions_of,
     discarded_energy,
-    from_tensors,
     raw_cores,
-    to_tensors,
 )
 from fairseq2_jest.influence.factors import FactorSums
 from fairseq2_jest.influence.fitting import in_order
 from fairseq2_jest.influence.gradients import GradientPass, Reduction
+from fairseq2_jest.influence.layer_tensors import from_tensors, to_tensors
 from fairseq2_jest.influence.layers import last_block
 from fairseq2_jest.influence.projection import TwoSidedProjection
 from fairseq2_jest.influence.scoring import PoolScorer, PoolScores
@@ -295,7 +294,7 @@ def test_projections_keep_distances() -> None:
 def test_seeds_survive_a_file() -> None:
     seeds, _ = seeds_and_directions(gradient_pass(trained_model()), SEEDS, 0.1)
 
-    again = from_tensors(to_tensors(seeds))
+    again = from_tensors(SeedCores, to_tensors(seeds), CPU)
 
     assert again.keys() == seeds.keys()
 

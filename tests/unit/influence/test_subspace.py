@@ -14,15 +14,14 @@ from fairseq2_jest.influence.curvature import LayerCurvature
 from fairseq2_jest.influence.curvature_config import DampingConfig
 from fairseq2_jest.influence.directions import discarded_energy
 from fairseq2_jest.influence.gradients import BatchGradients
+from fairseq2_jest.influence.layer_tensors import from_tensors, to_tensors
 from fairseq2_jest.influence.layers import TrackedLayer
 from fairseq2_jest.influence.subspace import (
     LayerSubspace,
     ModeSums,
     find_subspaces,
-    from_tensors,
     num_candidates,
     scaled_seeds,
-    to_tensors,
 )
 from tests.unit.influence.dense import directions_from
 from tests.unit.influence.test_curvature import a_layer, curvature_of, one_pair, tokens_of
@@ -332,7 +331,7 @@ def test_subspaces_survive_a_file() -> None:
         "a/b": LayerSubspace(gradient_axes=torch.randn(5, 2), input_axes=torch.randn(4, 3))
     }
 
-    (again,) = from_tensors(to_tensors(subspaces), CPU).values()
+    (again,) = from_tensors(LayerSubspace, to_tensors(subspaces), CPU).values()
 
     for kind in ("gradient_axes", "input_axes"):
         assert torch.equal(getattr(again, kind), getattr(subspaces["a/b"], kind))
